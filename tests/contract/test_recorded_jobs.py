@@ -44,6 +44,7 @@ COMMANDS = {
     "services.common.migrations": "recorded: MigrateDatabase",
     "services.gateway create-key": "recorded: CreateApiKey",
     "services.common.infra.health_probe": "only asks",
+    "services.blur_worker.child.engine_server": "runs child processes of blur workers",
     "services.stack.readiness": "only asks",
     "services.stack.demo": "a client: its calls are recorded",
     "services.stack.embedded.mailbox": "the mailbox of one machine",

@@ -1,4 +1,4 @@
-"""`python -m services.blur_worker.child.engine_server SOCKET`: load the engine, then fork child processes for blur workers.
+"""`python -m services.blur_worker.child.engine_server SOCKET`: load the engine, fork child processes of blur workers.
 
 A blur worker starts a fork server of its own, unless it is given the socket of this one, which can be started before
 it: then the engine is loaded while the worker's libraries are, and stays loaded when a worker is started again.
