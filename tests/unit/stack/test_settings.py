@@ -95,7 +95,7 @@ def test_settings_are_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert not data_folder.secret_key.exists()
     programs = default_programs(settings, data_folder)
     assert programs.broker is None
-    assert [service.name for service in programs.services] == ["gateway", "blur_worker", "web", "background"]
+    assert [service.name for service in programs.services] == ["web", "blur_worker", "gateway", "background"]
     assert programs.services[-1].arguments[-2:] == ("services.scheduler=20", "services.mailer=75"), "without a mailbox"
     assert [endpoint.port for endpoint in programs.endpoints] == [8080, 50051]
 
