@@ -81,7 +81,7 @@ def fork_elsewhere(address: Path, within: float = 20.0) -> None:
             status, child_status = os.pipe()
             child_data, data = os.pipe()
             try:
-                tracker: int = resource_tracker.getfd()  # type: ignore[attr-defined]
+                tracker: Any = resource_tracker.getfd()
                 reduction.sendfds(server, [child_data, child_status, unused, tracker, *descriptors])
             except BaseException:
                 os.close(status)
