@@ -179,7 +179,7 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
     """Answer tasks from the pipe, one at a time, until the parent closes its end.
 
     What is sent before the first task is pickled. From then on this process may be anybody's: answers are data. The
-    process joins the parent's group, so that whoever ends all of that ends it, too.
+    process joins the group of its parent, and is killed with that group.
     """
     if os.getpgrp() != group:
         try:
