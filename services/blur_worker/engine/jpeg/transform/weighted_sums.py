@@ -23,7 +23,7 @@ from services.blur_worker.engine.jpeg.vectors import (
     store_some,
 )
 
-Four = tuple[Any, Any, Any, Any]
+Two = tuple[Any, Any]
 
 
 @compiled(inline=True, nrt=False)
@@ -33,27 +33,22 @@ def _load(source: NDArray[np.float32], at: int, count: int) -> Any:
 
 @compiled(inline=True, nrt=False)
 def _add(
-    sums: Four, even: Any, odd: Any, weights: NDArray[np.float32], which: np.uint64, tap: np.uint64, u: np.uint64
-) -> Four:
-    """Add a tap to four coefficients from `u` on."""
+    sums: Two, even: Any, odd: Any, weights: NDArray[np.float32], which: np.uint64, tap: np.uint64, u: np.uint64
+) -> Two:
+    """Add a tap to coefficient `u`, which is even, and to the next one."""
     return (
         sums[0] + even * spread(weights[which, tap, u]),
         sums[1] + odd * spread(weights[which, tap, u + np.uint64(1)]),
-        sums[2] + even * spread(weights[which, tap, u + np.uint64(2)]),
-        sums[3] + odd * spread(weights[which, tap, u + np.uint64(3)]),
     )
 
 
 @compiled(inline=True, nrt=False)
-def _put(sums: Four, u: int, wanted: int, out: NDArray[np.float32], at: int, row: int, count: int) -> None:
-    """Put coefficients from `u` on, of those that are wanted, where that one belongs."""
-    _put_one(sums[0], out, at, count)
+def _put(sums: Two, u: int, wanted: int, out: NDArray[np.float32], at: int, row: int, count: int) -> None:
+    """Put these coefficients, of those that are wanted, where they belong; coefficient 0 is at `at`."""
+    if wanted > u:
+        _put_one(sums[0], out, at + u * row, count)
     if wanted > u + 1:
-        _put_one(sums[1], out, at + row, count)
-    if wanted > u + 2:
-        _put_one(sums[2], out, at + 2 * row, count)
-    if wanted > u + 3:
-        _put_one(sums[3], out, at + 3 * row, count)
+        _put_one(sums[1], out, at + (u + 1) * row, count)
 
 
 @compiled(inline=True, nrt=False)
@@ -96,7 +91,7 @@ def weigh(
     for begin in range(0, count, VECTOR):
         # The last ones overlap those before them.
         index = max(0, min(begin, count - VECTOR))
-        low, high = (none, none, none, none), (none, none, none, none)
+        first = second = third = fourth = (none, none)
         for each in range(len(taps)):
             tap = np.uint64(each)
             even = _load(source, places[np.uint64(2) * tap] + index, count)
@@ -104,12 +99,16 @@ def weigh(
             if each >= apart:
                 sign = taps[tap].sign
                 even, odd = even + spread(sign) * odd, even + spread(-sign) * odd
-            low = _add(low, even, odd, weights, stencil, tap, np.uint64(0))
+            first = _add(first, even, odd, weights, stencil, tap, np.uint64(0))
+            if wanted > 2:
+                second = _add(second, even, odd, weights, stencil, tap, np.uint64(2))
             if wanted > 4:
-                high = _add(high, even, odd, weights, stencil, tap, np.uint64(4))
-        _put(low, 0, wanted, out, to + index, row, count)
-        if wanted > 4:
-            _put(high, 4, wanted, out, to + index + 4 * row, row, count)
+                third = _add(third, even, odd, weights, stencil, tap, np.uint64(4))
+                fourth = _add(fourth, even, odd, weights, stencil, tap, np.uint64(6))
+        _put(first, 0, wanted, out, to + index, row, count)
+        _put(second, 2, wanted, out, to + index, row, count)
+        _put(third, 4, wanted, out, to + index, row, count)
+        _put(fourth, 6, wanted, out, to + index, row, count)
 
 
 @compiled(nrt=False)
