@@ -98,10 +98,11 @@ def _raster(image: Any) -> Raster:
 
 
 def _error(message: str) -> Exception:
-    if "Memory" in message:
-        return MemoryError(message)
+    # Libheif calls its limits errors of memory, too; but another attempt fails as well.
     if "limit" in message.lower():
         return ImageError(Reason.TOO_LARGE, f"The HEIF file exceeds a limit of its decoder: {message[:200]}")
+    if "Memory" in message:
+        return MemoryError(message)
     if "nsupported" in message:
         return ImageError(Reason.UNSUPPORTED, f"This kind of HEIF is not supported: {message[:200]}")
     return ImageError(Reason.CORRUPT, "The HEIF file is damaged or incomplete")

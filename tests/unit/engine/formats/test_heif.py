@@ -230,6 +230,15 @@ def test_pixels_are_counted_before_they_are_decoded() -> None:
     assert decoded(heif([small, auxiliary(photo(128, 64).convert("L"), DEPTH, of=1)]), LITTLE).shape == (64, 96, 3)
 
 
+def test_a_limit_of_the_decoder_is_no_lack_of_memory() -> None:
+    data = bytearray(heif([coded(photo())]))
+    count = data.index(b"iloc") + 10  # behind the version, the flags and the sizes of its numbers
+    data[count : count + 2] = b"\xff\xff"
+    reason, message = refused(bytes(data))
+    assert reason is Reason.TOO_LARGE
+    assert "iloc" in message
+
+
 def test_tiles_of_tiles_without_end_end() -> None:
     loop = [grid(1, 1, (64, 64), [2]), grid(1, 1, (64, 64), [1])]
     assert refused(heif(loop))[0] in {Reason.CORRUPT, Reason.UNSUPPORTED}
