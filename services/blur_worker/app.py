@@ -18,6 +18,7 @@ from services.blur_worker.images.attempt import AttemptImage
 from services.blur_worker.images.blur_image import BlurImage
 from services.blur_worker.images.fetch_image import FetchImage, FetchLimits
 from services.blur_worker.images.leases import RenewImageLeases
+from services.blur_worker.images.result_limit import ResultLimit
 from services.blur_worker.images.targets import Targets
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult, run_instant
@@ -52,8 +53,6 @@ from services.common.infra.process.fork_server import keep_sockets_in, start_no_
 from services.common.infra.process.socket_folder import socket_parent
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
-TIMES_LARGER_RESULTS = 4
-"""How many times as large as an order the results of one may be: those of tiny files may be huge."""
 ORDER_NICENESS = 10
 """Niceness of children that blur images of orders: they use the CPU time that calls with a waiting caller leave."""
 
@@ -113,11 +112,17 @@ def setup() -> None:
     blur_image = BlurImage(
         database=database,
         blobs=blobs,
-        attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets, prepared=prepared),
+        attempt=AttemptImage(
+            blobs=blobs,
+            children=children,
+            scratch=scratch,
+            targets=targets,
+            result_limit=ResultLimit(database=database, max_order_bytes=settings.max_order_bytes),
+            prepared=prepared,
+        ),
         leases=leases,
         lifecycle=lifecycle,
         window=settings.order_window,
-        max_result_bytes=TIMES_LARGER_RESULTS * settings.max_order_bytes,
     )
     register(queues, settings.image_queues, blur_image)
     if settings.fetch_threads:

@@ -14,6 +14,7 @@ from services.blur_worker.head_start.prepared import PreparedImages
 from services.blur_worker.images.attempt import AttemptImage
 from services.blur_worker.images.blur_image import BlurImage
 from services.blur_worker.images.leases import RenewImageLeases
+from services.blur_worker.images.result_limit import ResultLimit
 from services.blur_worker.images.targets import Targets
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.direct_listener import DirectListener
@@ -48,7 +49,14 @@ def blur_worker(
         yield BlurImage(
             database=database,
             blobs=blobs,
-            attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets, prepared=prepared),
+            attempt=AttemptImage(
+                blobs=blobs,
+                children=children,
+                scratch=scratch,
+                targets=targets,
+                result_limit=ResultLimit(database=database, max_order_bytes=1 << 30),
+                prepared=prepared,
+            ),
             leases=leases,
             lifecycle=make_lifecycle(database, blobs, queues, window=window, announce_changed=queues.announce),
             window=window,

@@ -188,8 +188,8 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     FAILURE_REASON_CORRUPT: _FailureReason.ValueType  # 3
     """The image is damaged or truncated."""
     FAILURE_REASON_TOO_LARGE: _FailureReason.ValueType  # 4
-    """The image has more pixels than the limit, or the results of its order are together more than four times as large
-    as an order may be.
+    """The image has more pixels than the limit; or its result is more than four times as large as the original, and the
+    results of its order are together more than four times as large as an order may be.
     """
     FAILURE_REASON_TIMED_OUT: _FailureReason.ValueType  # 5
     """Blurring took longer than the time limit."""
@@ -226,8 +226,8 @@ FAILURE_REASON_UNSUPPORTED: FailureReason.ValueType  # 2
 FAILURE_REASON_CORRUPT: FailureReason.ValueType  # 3
 """The image is damaged or truncated."""
 FAILURE_REASON_TOO_LARGE: FailureReason.ValueType  # 4
-"""The image has more pixels than the limit, or the results of its order are together more than four times as large
-as an order may be.
+"""The image has more pixels than the limit; or its result is more than four times as large as the original, and the
+results of its order are together more than four times as large as an order may be.
 """
 FAILURE_REASON_TIMED_OUT: FailureReason.ValueType  # 5
 """Blurring took longer than the time limit."""

@@ -10,6 +10,7 @@ from services.blur_worker.child.pool import ChildCrashed, ChildPool
 from services.blur_worker.child.scratch_folder import ScratchFolder
 from services.blur_worker.head_start.prepared import PreparedImages
 from services.blur_worker.images.outcomes import Finished, LostClaim, Outcome, Retry
+from services.blur_worker.images.result_limit import ResultLimit
 from services.blur_worker.images.targets import ImageClaimLost, Targets
 from services.common.db.orders.image_claims import ImageClaim
 from services.common.db.orders.image_outcomes import Failure
@@ -32,6 +33,7 @@ class AttemptImage:
     children: ChildPool
     scratch: ScratchFolder
     targets: Targets
+    result_limit: ResultLimit
     prepared: PreparedImages | None = None
     """Results of images that had a head start."""
 
@@ -46,6 +48,7 @@ class AttemptImage:
                 blurred = self.prepared and self.prepared.take(original, claim.spec, result_file)
                 if not blurred:
                     blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)
+                self.result_limit.check(claim, blurred.size)
                 if claim.target:
                     self.targets.write(claim, Format(blurred.format), result_file)
                 with metrics.stage("store"):

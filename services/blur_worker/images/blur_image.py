@@ -52,8 +52,6 @@ class BlurImage:
     lifecycle: OrderLifecycle
     window: int
     """Images queued or running at a time, shared by the orders."""
-    max_result_bytes: int | None = None
-    """Of the results of an order together, where they are much larger than their originals."""
 
     def __call__(self, image_id: UUID, queue: ImageQueue = ImageQueue.BLUR) -> None:
         """Blur an image of a queue if it can be claimed, then its order's next ones until the time slice ends.
@@ -133,12 +131,7 @@ class BlurImage:
         next_lease = LEASE_SECONDS if most_next else None
         with self.database.write() as session:
             return image_outcomes.finish_all(
-                session,
-                finished,
-                window=self.window,
-                next_lease=next_lease,
-                most_next=most_next,
-                max_result_bytes=self.max_result_bytes,
+                session, finished, window=self.window, next_lease=next_lease, most_next=most_next
             )
 
     def _release(self, claim: ImageClaim, outcome: Retry) -> EndedClaim | None:

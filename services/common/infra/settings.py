@@ -321,8 +321,9 @@ class LimitSettings(Settings):
     max_order_bytes: int = Field(
         default=4096 * _MIB,
         ge=1,
-        description="Largest order, all images together, in bytes. Its results may be four times as large together: "
-        "results of tiny files may be huge.",
+        description="Largest order, all images together, in bytes. Results of tiny files may be huge: once an order's "
+        "results are together more than four times as large as this, those that are more than four times as large as "
+        "their originals fail, and an order's results stay below about eight times this.",
     )
     min_free_mb: int = Field(
         default=256,

@@ -21,6 +21,7 @@ from services.blur_worker.head_start import prepared as prepared_images
 from services.blur_worker.head_start.prepared import PreparedImages
 from services.blur_worker.images import time_slice
 from services.blur_worker.images.blur_image import BlurImage
+from services.blur_worker.images.result_limit import ResultLimit
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
@@ -191,16 +192,26 @@ def test_a_bad_image_fails_with_its_reason(
     assert row.message
 
 
+TINY = (  # an empty run-length encoded BMP of 900 x 1000 pixels, whose result has 24 bits per pixel
+    struct.pack("<2sIHHI", b"BM", 64, 0, 0, 62)
+    + struct.pack("<IiiHHIIiiII", 40, 900, 1000, 1, 8, 1, 2, 0, 0, 2, 0)
+    + bytes(8)
+    + b"\0\1"
+)
+
+
+def limited(blur: BlurImage, database: Database, max_order_bytes: int) -> BlurImage:
+    limit = ResultLimit(database=database, max_order_bytes=max_order_bytes)
+    return replace(blur, attempt=replace(blur.attempt, result_limit=limit))
+
+
 def test_results_that_are_much_larger_than_their_originals_have_a_limit_per_order(
     blur: BlurImage, database: Database, blobs: BlobStore
 ) -> None:
-    # An empty run-length encoded BMP: 24 bits per pixel as a result.
-    header = struct.pack("<IiiHHIIiiII", 40, 900, 1000, 1, 8, 1, 2, 0, 0, 2, 0)
-    tiny = struct.pack("<2sIHHI", b"BM", 64, 0, 0, 62) + header + bytes(8) + b"\0\1"
-    order_id, ids = place(database, blobs, tiny, tiny, encode(photo(900, 1000), "PNG"))
-    limited = replace(blur, max_result_bytes=4_000_000)
-    for image_id in ids:
-        limited(image_id)
+    order_id, ids = place(database, blobs, TINY, TINY, encode(photo(900, 1000), "JPEG"))
+    with capture_logs() as lines:
+        for image_id in ids:
+            limited(blur, database, 1_000_000)(image_id)
     rows = [image(database, image_id) for image_id in ids]
     assert [(row.state, row.reason) for row in rows] == [
         ("SUCCEEDED", None),
@@ -209,8 +220,21 @@ def test_results_that_are_much_larger_than_their_originals_have_a_limit_per_orde
     ]
     assert rows[0].output_bytes == 2_700_054
     assert "the results of the order are larger than 4,000,000 bytes together" in str(rows[1].message)
+    (line,) = [line for line in lines if line["event"] == "image" and line.get("image") == str(ids[1])][:1]
+    assert (line["outcome"], line["reason"]) == ("FAILED", "TOO_LARGE")
     with pytest.raises(MissingBlob):
         blobs.get(result_key(order_id, 2))
+
+
+def test_results_of_four_times_their_originals_have_no_limit_together(
+    blur: BlurImage, database: Database, blobs: BlobStore
+) -> None:
+    _, ids = place(database, blobs, TINY, TINY)
+    with database.write() as session:
+        session.execute(update(Image).values(input_bytes=2_700_054 // 4 + 1))
+    for image_id in ids:
+        limited(blur, database, 1_000_000)(image_id)
+    assert [image(database, image_id).state for image_id in ids] == ["SUCCEEDED", "SUCCEEDED"]
 
 
 def enqueue_again(database: Database) -> None:

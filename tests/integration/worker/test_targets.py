@@ -16,12 +16,13 @@ from services.blur_worker.child.scratch_folder import ScratchFolder
 from services.blur_worker.images.attempt import AttemptImage
 from services.blur_worker.images.blur_image import BlurImage
 from services.blur_worker.images.leases import RenewImageLeases
+from services.blur_worker.images.result_limit import ResultLimit
 from services.blur_worker.images.targets import Targets
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
 from services.common.db.orders import image_claims, image_outcomes, new_orders, orders, revisions
 from services.common.domain.errors import Unavailable
-from services.common.domain.orders import original_key
+from services.common.domain.orders import original_key, result_key
 from services.common.domain.retries import MAX_SOURCE_ATTEMPTS
 from services.common.domain.spec import BlurSpec, Gaussian
 from services.common.infra.blobs import BlobStore
@@ -51,10 +52,12 @@ def make_blur(database: Database, blobs: BlobStore, queues: Broker, children: Ch
 
     def make(places: Places) -> BlurImage:
         targets = Targets(database=database, blobs=blobs, places=places, scratch=scratch.path, sleep=lambda _: None)
+        limit = ResultLimit(database=database, max_order_bytes=1 << 30)
+        attempt = AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets, result_limit=limit)
         return BlurImage(
             database=database,
             blobs=blobs,
-            attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets),
+            attempt=attempt,
             leases=Leases(RenewImageLeases(database)),
             lifecycle=make_lifecycle(database, blobs, queues, window=10),
             window=10,
@@ -227,6 +230,41 @@ def test_a_revision_that_is_cancelled_after_its_write_leaves_the_former_result(
     held.release.set()
     thread.join(60)
     assert sha256(out / "june" / "1.jpg") == first == row(database, image_id).output_sha256
+
+
+def test_a_result_beyond_the_orders_limit_is_not_written(
+    *, database: Database, blobs: BlobStore, make_blur: MakeBlur, store: PlaceStore, out: Path
+) -> None:
+    written: list[str] = []
+
+    class RecordingPlace(HeldPlace):
+        def write(self, key: str, file: Path) -> None:
+            written.append(sha256(file))
+            store.write(key, file)
+
+    def limited(max_order_bytes: int) -> BlurImage:
+        blur = make_blur(Places({"out": RecordingPlace(store)}))
+        limit = ResultLimit(database=database, max_order_bytes=max_order_bytes)
+        return replace(blur, attempt=replace(blur.attempt, result_limit=limit))
+
+    _, image_id = place(database, blobs)
+    limited(100)(image_id)
+    failed = row(database, image_id)
+    assert (failed.state, failed.reason, written, [*out.iterdir()]) == ("FAILED", "TOO_LARGE", [], [])
+
+    order_id, image_id = place(database, blobs)
+    limited(1 << 20)(image_id)
+    first = row(database, image_id)
+    assert written == [first.output_sha256]
+    revise(database, order_id)
+    limited(100)(image_id)
+    revised = row(database, image_id)
+    assert (revised.state, revised.reason) == ("SUCCEEDED", "TOO_LARGE")
+    assert (revised.output_sha256, revised.generation) == (first.output_sha256, first.generation)
+    assert set(written) == {first.output_sha256}
+    assert sha256(out / "june" / "1.jpg") == first.output_sha256
+    result = blobs.get(result_key(order_id, 1, first.generation))
+    assert hashlib.sha256(result).hexdigest() == first.output_sha256
 
 
 def test_a_repeated_attempt_and_a_revision_replace_what_was_written(

@@ -21,7 +21,6 @@ from services.common.domain.retries import IMAGE_RETRIES, MAX_ATTEMPTS, MAX_CRAS
 from services.common.domain.spec import BlurSpec
 
 CRASHED = "the image crashed the process that blurs it, repeatedly"
-_MANY_TIMES, _LARGE_RESULT = 8, 1 << 20
 TOO_MANY_ATTEMPTS = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
 
 
@@ -112,15 +111,11 @@ def finish_all(
     window: int,
     next_lease: float | None = None,
     most_next: int = 1,
-    max_result_bytes: int | None = None,
 ) -> list[EndedClaim | None]:
     """End images of one order and queue, and with its last image the order; None for each claim that was lost.
 
     With `next_lease`, in seconds, the order's next images in the queue are claimed too, unless one of another order is
     enqueued there: up to `most_next`, and of the last ones fewer, so that there is work for others.
-
-    An image fails whose result is many times as large as its original if the order's results would be larger with it
-    than `max_result_bytes`: tiny files must not fill a disk.
 
     Returns:
         What followed for each; what concerns the order is in the last one that is not None.
@@ -128,10 +123,7 @@ def finish_all(
     first = outcomes[0][0]
     if (order := orders.lock(session, first.order_id)) is None:
         return [None] * len(outcomes)
-    ended = [
-        _end(session, claimed, order, _checked(session, claimed, outcome, max_result_bytes))
-        for claimed, outcome in outcomes
-    ]
+    ended = [_end(session, claimed, order, outcome) for claimed, outcome in outcomes]
     states = [each.image_state for each in ended if each]
     if not states:
         session.rollback()
@@ -157,23 +149,6 @@ def finish_all(
         cast("EndedClaim", ended[last]), follow_up=follow_up, next_claims=next_claims, ended_order=ended_order
     )
     return ended
-
-
-def _checked(
-    session: Session, claimed: ImageClaim, outcome: Success | Failure, max_result_bytes: int | None
-) -> Success | Failure:
-    if max_result_bytes is None or isinstance(outcome, Failure):
-        return outcome
-    # Others are as many as their uploads allow; to add up after each of them would take n² for n images.
-    if outcome.size <= max(_MANY_TIMES * claimed.input_bytes, _LARGE_RESULT):
-        return outcome
-    others = select(func.sum(Image.output_bytes)).where(
-        Image.order_id == claimed.order_id, Image.id != claimed.image_id
-    )
-    if outcome.size + int(session.scalar(others) or 0) <= max_result_bytes:
-        return outcome
-    message = f"the results of the order are larger than {max_result_bytes:,} bytes together: order JPEG, PNG or WebP"
-    return Failure(Reason.TOO_LARGE, message)
 
 
 def _end(session: Session, claimed: ImageClaim, order: Order, outcome: Success | Failure) -> EndedClaim | None:

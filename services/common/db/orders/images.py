@@ -1,9 +1,9 @@
-"""Images of orders: read one, a page of them, or those that changed."""
+"""Images of orders: read one, a page of them, or those that changed; add up their results."""
 
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from services.common.db import pages
@@ -36,3 +36,9 @@ def list_images(
     if state:
         query = query.where(Image.state == state)
     return list(session.scalars(query))
+
+
+def sum_output_bytes(session: Session, order_id: UUID, *, without: UUID) -> int:
+    """Return the size in bytes of an order's results together, without that of one image."""
+    others = select(func.sum(_IMAGES.c.output_bytes)).where(_IMAGES.c.order_id == order_id, _IMAGES.c.id != without)
+    return int(session.scalar(others) or 0)

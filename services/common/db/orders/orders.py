@@ -146,6 +146,11 @@ def delete_order(session: Session, order_id: UUID) -> None:
     session.execute(delete(Order).where(Order.id == order_id))
 
 
+def count_images(session: Session, order_id: UUID) -> int:
+    """Return how many images an order has; 0 if it was deleted."""
+    return session.scalar(select(_ORDERS.c.total).where(_ORDERS.c.id == order_id)) or 0
+
+
 def owns_blobs(session: Session, order_id: UUID) -> bool:
     """Return whether the order exists and has not expired."""
     query = select(Order.id).where(Order.id == order_id, Order.state != OrderState.EXPIRED)

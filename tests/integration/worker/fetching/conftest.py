@@ -15,6 +15,7 @@ from services.blur_worker.images.attempt import AttemptImage
 from services.blur_worker.images.blur_image import BlurImage
 from services.blur_worker.images.fetch_image import FetchImage, FetchLimits
 from services.blur_worker.images.leases import RenewImageLeases
+from services.blur_worker.images.result_limit import ResultLimit
 from services.blur_worker.images.targets import Targets
 from services.common.db.engine import Database
 from services.common.db.models import Image
@@ -114,7 +115,8 @@ def make_blur(
     **targets: str,
 ) -> BlurImage:
     places = Targets(database=database, blobs=blobs, places=Places.of(targets), scratch=scratch.path)
-    attempt = AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=places)
+    limit = ResultLimit(database=database, max_order_bytes=1 << 30)
+    attempt = AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=places, result_limit=limit)
     return BlurImage(
         database=database,
         blobs=blobs,
