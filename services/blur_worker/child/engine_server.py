@@ -12,15 +12,17 @@ from pathlib import Path
 
 from services.blur_worker.sandbox import Confinement
 
+_CLEAN = "--clean"
+"""Given to itself: its environment is clean, but for what the system or Python's start adds to every process."""
 PRELOADED = ["services.common.infra.process.collect_later", "services.blur_worker.warm_engine"]
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    clean = Confinement().clean_environment(os.environ)
-    if len(clean) < len(os.environ):
+    if _CLEAN not in sys.argv:
         # What it was started with stays in the memory of a process, and of its forks.
-        os.execve(sys.executable, sys.orig_argv, clean)  # noqa: S606 - this very program
+        clean = Confinement().clean_environment(os.environ)
+        os.execve(sys.executable, [*sys.orig_argv, _CLEAN], clean)  # noqa: S606 - this very program
     path = Path(sys.argv[1])
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)

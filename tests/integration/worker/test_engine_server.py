@@ -24,9 +24,10 @@ SECRET = "of-the-service"
 
 
 @contextmanager
-def running(socket: Path) -> Iterator[psutil.Process]:
+def running(socket: Path, **variables: str) -> Iterator[psutil.Process]:
     command = (sys.executable, "-m", engine_server.__name__, str(socket))
-    with subprocess.Popen(command, env=os.environ | {"IMAGEBLUR_SECRET_KEY": SECRET}, process_group=0) as process:
+    environment = os.environ | {"IMAGEBLUR_SECRET_KEY": SECRET} | variables
+    with subprocess.Popen(command, env=environment, process_group=0) as process:
         yield psutil.Process(process.pid)
         process.terminate()
 
@@ -65,6 +66,16 @@ def test_its_forks_are_of_the_workers_group_and_have_none_of_its_settings(
         for process in (child, server):
             assert SECRET not in process.environ().values()
         assert socket.stat().st_mode & 0o077 == 0
+
+
+def test_a_variable_that_every_python_sets_at_its_start_does_not_keep_it_from_serving(
+    socket: Path, children: ChildPool, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; os.environ['ADDED'] = 'by the system'")
+    path = os.pathsep.join((str(tmp_path), *sys.path))
+    with running(socket, PYTHONPATH=path) as server:
+        eventually(socket.exists)
+        assert blur(children, tmp_path).parent() == server
 
 
 def test_while_it_is_away_a_start_fails_and_the_next_server_is_used(

@@ -72,7 +72,7 @@ def start_by_fork(preload: list[str]) -> None:
 def fork_elsewhere(address: Path, within: float = 20.0) -> None:
     """Have the processes that this one starts forked by a fork server of another program, which listens there.
 
-    While it does not listen, a start waits for so many seconds, then raises ConnectionError or FileNotFoundError.
+    While it does not listen, a start waits for so many seconds, then raises ConnectionError.
     """
     unused = os.open(os.devnull, os.O_WRONLY)  # the end of a pipe that would keep the fork server alive
 
@@ -101,10 +101,10 @@ def _connect(address: Path, within: float) -> socket.socket:
         client = socket.socket(socket.AF_UNIX)
         try:
             client.connect(str(address))
-        except (ConnectionError, FileNotFoundError):  # it is being started
+        except (ConnectionError, FileNotFoundError) as error:  # it is being started
             client.close()
             if time.monotonic() > deadline:
-                raise
+                raise ConnectionError(f"no engine server listens at {address}") from error
             time.sleep(0.02)
         else:
             return client
