@@ -224,7 +224,7 @@ class Client:
         progress = WatchProgress(
             order_id, after_revision, server=self.server, timeout=self._stream_timeout, retries=retries
         )
-        return watch_changes(self._blur, progress, server=self.server)
+        yield from watch_changes(self._blur, progress, server=self.server)
 
     def send(
         self, order_id: str, *, email: str = "", when_ready: bool = False, request_id: str | None = None

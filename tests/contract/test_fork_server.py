@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from services.common.domain.errors import ConfigurationError
+from services.common.infra.process import socket_folder
 from services.common.infra.process.fork_server import keep_sockets_in
 
 CODE = """
@@ -112,3 +114,14 @@ def test_a_long_temporary_folder_keeps_no_worker_from_its_children(tmp_path: Pat
     assert done.stdout == "forked\n"
     with pytest.raises(ConfigurationError, match="TMPDIR is too long"):
         keep_sockets_in(temporary)
+
+
+def test_sockets_are_where_a_folder_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / ("long" * 25)
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(socket_folder, "USUAL_FOLDERS", (tmp_path / "none", tmp_path))
+    assert socket_folder.socket_parent() == tmp_path
+    monkeypatch.setattr(socket_folder, "USUAL_FOLDERS", (tmp_path / "none",))
+    with pytest.raises(ConfigurationError, match="Set TMPDIR to a folder with a shorter path"):
+        keep_sockets_in(socket_folder.socket_parent())

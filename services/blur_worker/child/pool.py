@@ -24,6 +24,7 @@ from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log
+from services.common.infra.process.fork_server import forks_elsewhere
 
 MAX_STARTS = 3
 """Child processes started for an image before it is returned."""
@@ -72,7 +73,6 @@ class ChildPool:
         self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         for slot in self._slots:
             self._idle.put(slot)
-        self._closed = False
 
     def start(self) -> None:
         """Start all child processes and wait until each is ready; the first time, the engine is compiled: a minute.
@@ -144,22 +144,26 @@ class ChildPool:
             on_take()
             return slot.run(task, on_start, seconds)
         finally:
-            if slot.alive:
-                self._idle.put(slot)
-            else:
-                # Not by this thread, which has an outcome to record.
-                threading.Thread(target=self._restart, args=(slot,), name="child restart", daemon=True).start()
+            slot.used_at = time.monotonic()
+            self._give_back(slot)
+
+    def _give_back(self, slot: "_Slot") -> None:
+        """Let the next task have a slot, once its process is replaced if it has died."""
+        if not slot.alive:
+            # Not by this thread, which has an outcome to record.
+            restart = threading.Thread(target=self._restart, args=(slot,), name="child restart", daemon=True)
+            with contextlib.suppress(RuntimeError):  # there are too many threads, or the interpreter shuts down
+                restart.start()
+                return
+        self._idle.put(slot)
 
     def _restart(self, slot: "_Slot") -> None:
-        """Replace a child process that has died, so that the next task does not have to."""
         try:
-            if not self._closed:
-                slot.start()
+            slot.start()
         except Exception as error:
-            _log.warning("child process not started, the next image starts it", error=str(error))
+            if not slot.closed.is_set():
+                _log.warning("child process not started, the next image starts it", error=str(error))
         finally:
-            if self._closed:
-                slot.stop()
             self._idle.put(slot)
 
     def stop_unused(self, seconds: float) -> None:
@@ -174,10 +178,10 @@ class ChildPool:
             self._idle.put(slot)
 
     def close(self) -> None:
-        """Kill the child processes; the attempts that they work on are lost."""
-        self._closed = True
-        for slot in self._slots:
-            slot.stop()
+        """Kill the child processes for good; the attempts that they work on are lost."""
+        killed = [slot.close() for slot in self._slots]
+        for child in filter(None, killed):
+            wait([child.sentinel], STOP_SECONDS)
 
 
 class _Slot:
@@ -191,13 +195,16 @@ class _Slot:
         self._work = work
         self._answer = answer
         self._confinement = confinement
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
+        """Held to start the process, and to stop it."""
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self.ready: Ready | None = None
         """What the last process sent first."""
         self.used_at = 0.0
         """When its last task ended, by `time.monotonic`."""
+        self.closed = threading.Event()
+        """Set when no process may be started any more."""
 
     @property
     def alive(self) -> bool:
@@ -208,13 +215,15 @@ class _Slot:
 
     def start(self) -> Connection:
         """Start the process unless it is alive. Raises: Unavailable."""
-        with self._starting:
+        with self._lock:
             return self._start()
 
     def _start(self) -> Connection:
         if self._pipe and self._process and self._process.is_alive():
             return self._pipe
-        self.stop()
+        self._stop()
+        if self.closed.is_set():
+            raise Unavailable("the worker is shutting down")
         self._pipe, end = _context.Pipe()
         what = (end, self._limits, self._confinement, self._work, os.getpgrp())
         child = _context.Process(target=process.serve, args=what, daemon=True)
@@ -222,6 +231,8 @@ class _Slot:
             with end:
                 _fork(child, self._confinement)
             self._process = child  # once it can be looked at, also by other threads
+            if self.closed.is_set():  # which `close` may have set too early to find this process
+                child.kill()
             if self._pipe.poll(START_SECONDS):
                 self.ready = self._pipe.recv()
                 _report(self.ready)
@@ -229,13 +240,17 @@ class _Slot:
             cause = f"not ready after {START_SECONDS} s"
         except (OSError, EOFError) as error:
             cause = str(error) or "it ended"
-        self.stop()
+        self._stop()
         raise Unavailable(f"a child process does not start: {cause}")
 
     def stop(self) -> int | None:
         """Kill the process; return its exit code."""
+        with self._lock:
+            return self._stop()
+
+    def _stop(self) -> int | None:
         code = None
-        if self._process and self._process.pid:
+        if self._process:
             self._process.kill()
             self._process.join(STOP_SECONDS)
             code = self._process.exitcode
@@ -243,6 +258,17 @@ class _Slot:
             self._pipe.close()
         self._process = self._pipe = None
         return code
+
+    def close(self) -> BaseProcess | None:
+        """Kill the process and let no other one start; return it. Waits for no thread that starts or uses it.
+
+        Nothing is closed that such a thread may be reading: it finds the end of the pipe.
+        """
+        self.closed.set()
+        if process := self._process:
+            with contextlib.suppress(OSError):  # which would keep others from being killed
+                process.kill()
+        return process
 
     def run(self, task: Task, on_start: Callable[[], None], seconds: int | None = None) -> Any:
         """See `ChildPool.run`."""
@@ -256,7 +282,6 @@ class _Slot:
             # Otherwise its answer would be taken for the answer to the next task.
             self.stop()
             raise
-        self.used_at = time.monotonic()
         match answer:
             case MemoryError():
                 # Its memory may be fragmented: start another one.
@@ -295,6 +320,9 @@ _fork_lock = threading.Lock()
 
 def _fork(process: BaseProcess, confinement: Confinement) -> None:
     """Start a child process, and the fork server if need be: without settings and secrets in its environment."""
+    if forks_elsewhere():  # in another environment, for which this may have to wait
+        process.start()
+        return
     with _fork_lock:
         before = dict(os.environ)
         # Here, not on import: a service of a stack is itself a fork, of a process with another list.

@@ -1,4 +1,6 @@
 import threading
+import time
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -105,6 +107,17 @@ def test_time_runs_out_over_all_calls(server: ScriptedServer) -> None:
         list(client.watch(ORDER_ID))
 
     assert late.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_its_time_runs_from_the_first_change_that_is_asked_for(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.on("WatchStatus", change(order(SUCCEEDED, revision=1)))
+    now = time.monotonic()
+    with Client(server.address, timeout=60) as client:
+        changes = client.watch(ORDER_ID)
+        monkeypatch.setattr("imageblur_client.watch.time", SimpleNamespace(monotonic=lambda: now + 3600))
+        assert [one.order.revision for one in changes] == [1]
 
 
 def test_who_has_seen_enough_ends_the_call(server: ScriptedServer, client: Client) -> None:

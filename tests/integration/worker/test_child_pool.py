@@ -19,12 +19,13 @@ import psutil
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
+from services.blur_worker.child import pool as pool_module
 from services.blur_worker.child.answers import UNUSABLE_DISK, ModelMissing
 from services.blur_worker.child.pool import ChildCrashed, ChildPool
 from services.blur_worker.child.process import BlurredFile, BlurTask, ChildLimits, FindLimits
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.blur_worker.instant.direct_listener import DirectListener
-from services.blur_worker.instant.lifecycle import InstantChildren
+from services.blur_worker.instant.lifecycle import IDLE_SECONDS, InstantChildren
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.instant import InstantKind, InstantRequest
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Format
@@ -56,6 +57,8 @@ def limited_to(children: ChildPool, seconds: int) -> Iterator[None]:
 FINE = BlurredFile(size=1, sha256="", width=1, height=1, format=Format.PNG, path="none")
 
 
+HELPERS = re.compile("resource_tracker|forkserver")
+"""Of multiprocessing: they stay for as long as this process does."""
 FIND = BlurSpec(find=(Find(kind=FindingKind.FACE),))
 
 
@@ -212,9 +215,68 @@ def test_a_closed_pool_leaves_no_process(tmp_path: Path) -> None:
     assert (tmp_path / "target").stat().st_size == blurred.size
     children.close()
     _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
-    # The helpers of multiprocessing stay for as long as this process does.
-    helpers = re.compile("resource_tracker|forkserver")
-    assert [process for process in alive if not helpers.search(" ".join(process.cmdline()))] == []
+    assert [process for process in alive if not HELPERS.search(" ".join(process.cmdline()))] == []
+
+
+def test_a_pool_is_closed_at_any_moment_of_a_restart(tmp_path: Path) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    for moment in range(8):
+        children = ChildPool(2, ChildLimits(seconds=20, memory_mb=1024, max_pixels=1000), _misbehave)
+        with pytest.raises(ChildCrashed):
+            blur(children, tmp_path, b"segfault")
+        time.sleep(moment * 0.008)  # a restart takes some 50 ms
+        children.close()
+        with pytest.raises(Unavailable):
+            blur(children, tmp_path, b"")
+    eventually(lambda: not restarts())
+    _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
+    assert [process for process in alive if not HELPERS.search(" ".join(process.cmdline()))] == []
+
+
+def test_a_process_whose_pool_was_closed_while_it_was_started_is_killed(tmp_path: Path) -> None:
+    children = ChildPool(1, ChildLimits(seconds=20, memory_mb=1024, max_pixels=1000), _misbehave)
+    children.start()
+    with pool_module._fork_lock:
+        with pytest.raises(ChildCrashed):
+            blur(children, tmp_path, b"segfault")
+        (restart,) = restarts()
+        (slot,) = children._slots
+        eventually(lambda: slot._pipe and not slot._process)  # it is about to fork
+        children.close()
+        assert restart.is_alive(), "nothing waits for it"
+    restart.join(60)
+    assert not restart.is_alive()
+    assert children.count_alive() == 0
+    with pytest.raises(Unavailable, match="shutting down"):
+        blur(children, tmp_path, b"")
+
+
+def restarts() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "child restart"]
+
+
+def test_a_child_is_not_lost_when_no_thread_can_be_started(children: ChildPool, tmp_path: Path) -> None:
+    threading.stack_size(1 << 50)  # more than any address space
+    try:
+        with pytest.raises(RuntimeError):
+            threading.Thread(target=print).start()
+        with pytest.raises(ChildCrashed):
+            blur(children, tmp_path, b"segfault")
+    finally:
+        threading.stack_size(0)
+    assert blur(children, tmp_path, b"") == FINE
+
+
+def test_a_child_that_was_just_replaced_is_not_unused(tmp_path: Path) -> None:
+    children = ChildPool(1, ChildLimits(seconds=20, memory_mb=1024, max_pixels=1000), _misbehave)
+    try:
+        with pytest.raises(ChildCrashed):
+            blur(children, tmp_path, b"segfault")
+        eventually(lambda: children._idle.qsize() == 1)
+        children.stop_unused(IDLE_SECONDS)
+        assert children.count_alive() == 1
+    finally:
+        children.close()
 
 
 def test_limits_on_the_cost_of_a_file_are_settings(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from multiprocessing import forkserver
 from pathlib import Path
+from socket import AF_UNIX
+from socket import socket as AnySocket  # noqa: N812 - a fixture has its name
 
 import psutil
 import pytest
@@ -87,4 +90,21 @@ def test_while_it_is_away_a_start_fails_and_the_next_server_is_used(
         with running(socket) as server:
             fork_elsewhere(socket)  # waits for it
             assert blur(children, tmp_path).parent() == server
-            children.close()
+            children.stop_unused(0)
+
+
+def test_a_start_that_waits_for_it_takes_nothing_from_the_worker(socket: Path) -> None:
+    before = dict(os.environ)
+    pools = [ChildPool(1, LIMITS) for _ in range(2)]
+    with ThreadPoolExecutor(len(pools)) as threads, AnySocket(AF_UNIX) as server, ExitStack() as waiting:
+        server.bind(str(socket))
+        server.listen()
+        server.settimeout(30)
+        starts = [threads.submit(pool.start) for pool in pools]
+        for _ in pools:  # neither waits for the other
+            waiting.enter_context(server.accept()[0])
+        assert dict(os.environ) == before
+        waiting.close()
+        for start in starts:
+            with pytest.raises(Unavailable, match="does not start"):
+                start.result(60)

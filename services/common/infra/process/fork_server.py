@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from services.common.domain.errors import ConfigurationError
-from services.common.infra.process.socket_folder import LONGEST_SOCKET_PATH, has_room
+from services.common.infra.process.socket_folder import LONGEST_SOCKET_PATH, USUAL_FOLDERS, has_room
+
+_connect_to_own = forkserver.connect_to_new_process
 
 
 def keep_sockets_in(folder: Path) -> None:
@@ -27,8 +29,8 @@ def keep_sockets_in(folder: Path) -> None:
     """
     if not has_room(folder, "listener-12345678"):
         raise ConfigurationError(
-            f"TMPDIR is too long: sockets in {folder} would have paths of more than {LONGEST_SOCKET_PATH} bytes. "
-            "Set TMPDIR to a folder with a shorter path."
+            f"TMPDIR is too long: sockets in {folder} would have paths of more than {LONGEST_SOCKET_PATH} bytes, and "
+            f"{' and '.join(map(str, USUAL_FOLDERS))} cannot be written. Set TMPDIR to a folder with a shorter path."
         )
     multiprocessing.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]  # noqa: SLF001
 
@@ -93,6 +95,11 @@ def fork_elsewhere(address: Path, within: float = 20.0) -> None:
             return status, data
 
     forkserver.connect_to_new_process = connect_to_new_process  # type: ignore[assignment]
+
+
+def forks_elsewhere() -> bool:
+    """Return whether another program forks the processes that this one starts."""
+    return forkserver.connect_to_new_process != _connect_to_own
 
 
 def _connect(address: Path, within: float) -> socket.socket:
