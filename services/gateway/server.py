@@ -104,8 +104,10 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
             await health.stop()
             await hub.stop()
             async with asyncio.TaskGroup() as group:
-                group.create_task(server.stop(GRACE_SECONDS + RESPONSE_SECONDS))
-                group.create_task(interceptor.stop(GRACE_SECONDS))
+                group.create_task(server.stop(3600))  # sends GOAWAY
+                await interceptor.stop(GRACE_SECONDS)
+                # Begins only now: gRPC ends calls as CANCELLED, and the process may be halted beyond both times.
+                await server.stop(RESPONSE_SECONDS)
 
 
 def _listen(server: aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

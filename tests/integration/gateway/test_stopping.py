@@ -1,6 +1,8 @@
 """A gateway that stops: what it can finish it finishes, everybody else is told to try again."""
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,6 +18,7 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from services.common.db.engine import Database
 from services.common.db.models import UnownedBlobs
 from services.gateway import server
+from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import running
 from tests.integration.gateway.test_orders import HEADER, assert_nothing_left
@@ -28,10 +31,20 @@ def database_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
+@pytest.mark.parametrize("halted_seconds", [0, 2])
 def test_calls_that_cannot_be_finished_are_answered_unavailable(
-    settings: GatewaySettings, database: Database, monkeypatch: pytest.MonkeyPatch
+    settings: GatewaySettings, database: Database, monkeypatch: pytest.MonkeyPatch, halted_seconds: float
 ) -> None:
     monkeypatch.setattr(server, "GRACE_SECONDS", 0.5)
+    if halted_seconds:  # the process is stopped, or gets no processor time, beyond all times that it knows
+        monkeypatch.setattr(server, "RESPONSE_SECONDS", 1)
+        stop = CallInterceptor.stop
+
+        async def halt_and_stop(interceptor: CallInterceptor, grace_seconds: float) -> None:
+            asyncio.get_running_loop().call_later(0.2, time.sleep, halted_seconds)
+            await stop(interceptor, grace_seconds)
+
+        monkeypatch.setattr(CallInterceptor, "stop", halt_and_stop)
     never = threading.Event()
 
     def uploads() -> list[UnownedBlobs]:
