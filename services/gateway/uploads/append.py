@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from imageblur.v1 import blur_service_pb2 as pb
 
-from services.common.db.orders import uploads
+from services.common.db.orders import blob_cleanup, orders, uploads
 from services.common.db.orders.uploads import Progress
 from services.common.domain.errors import (
     FailedPrecondition,
@@ -18,7 +18,7 @@ from services.common.domain.errors import (
     Unavailable,
     Violation,
 )
-from services.common.domain.orders import ImageQueue, queue_for
+from services.common.domain.orders import ImageQueue, queue_for, upload_prefix
 from services.common.infra import log
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.blobs.writer import uninterrupted
@@ -209,7 +209,7 @@ class AppendCall:
         try:
             storage.blobs.persist(*receiver.new_keys)
         except MissingBlob:
-            raise self._deleted() from None
+            raise self._ended() from None
         except Unavailable:
             self.unsynced = True
             raise
@@ -223,17 +223,27 @@ class AppendCall:
             advanced = uploads.advance(
                 session, self.upload_id, progress, owner=self.owner, seconds=storage.settings.upload_seconds
             )
-            upload = uploads.get_upload(session, self.upload_id)
-        if upload is None:
-            raise self._deleted()
         if not advanced:
-            raise _superseded(self.upload_id)
+            raise self._ended()
 
-    def _deleted(self) -> NotFound:
-        """Remove what this call has stored since the upload was deleted, or at the same time."""
+    def _ended(self) -> FailedPrecondition | NotFound:
+        """Return why this call has to stop, and remove what it has stored if nobody can refer to it.
+
+        A later call stores images under the same keys, and an order may have been placed with them.
+        """
+        new_keys = self.receiver.new_keys
+        with self.storage.database.read() as session:
+            receiving = uploads.get_upload(session, self.upload_id) is not None
+            placed = orders.owns_blobs(session, self.upload_id)
+            surplus = set(blob_cleanup.list_surplus_keys(session, self.upload_id))
+        if receiving:
+            return _superseded(self.upload_id)
+        if placed:
+            parts = upload_prefix(self.upload_id)
+            new_keys = [key for key in new_keys if key in surplus or key.startswith(parts)]
         with contextlib.suppress(ImageBlurError):
-            self.storage.blobs.delete(*self.receiver.new_keys)
-        return NotFound("upload", str(self.upload_id))
+            self.storage.blobs.delete(*new_keys)
+        return _superseded(self.upload_id) if placed else NotFound("upload", str(self.upload_id))
 
 
 def _superseded(upload_id: UUID) -> FailedPrecondition:

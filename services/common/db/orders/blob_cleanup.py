@@ -71,6 +71,14 @@ def surplus_keys(
     return source + [result_key(order_id, position, each) for each in range(next_generation + 1) if each != current]
 
 
+def list_surplus_keys(session: Session, order_id: UUID) -> list[str]:
+    """Return the keys of blobs that the images of an order that have ended do not keep."""
+    ended = select(Image).where(Image.order_id == order_id, Image.state.not_in((ImageState.QUEUED, ImageState.RUNNING)))
+    order = session.get(Order, order_id)
+    keeps_original = order is not None and order.originals_seconds > 0
+    return [key for image in session.scalars(ended) for key in surplus_of(image, keeps_original=keeps_original)]
+
+
 def get_surplus_keys(session: Session, image_id: UUID) -> list[str]:
     """Return the keys of blobs that an image does not keep if it has ended, else none."""
     image = session.get(Image, image_id)

@@ -87,6 +87,8 @@ async def uninterrupted(request: Awaitable[T]) -> T:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         await asyncio.wait([future])
+        if not future.cancelled():
+            future.exception()  # nobody else asks for it, and asyncio would log that as an error
         raise
     finally:
         # An error's traceback keeps this frame alive, which would keep the writer and its file.

@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import grpc
@@ -138,6 +139,36 @@ def test_a_line_that_is_cut_anywhere_leaves_a_whole_upload(gateway: Gateway, dat
         gateway.blur.DeleteOrder(pb.DeleteOrderRequest(order_id=upload_id))
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(UploadImage)) == 0
+
+
+@pytest.mark.parametrize("consumed", [False, True])
+def test_a_call_that_is_late_leaves_the_originals_of_the_order(
+    gateway: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch, consumed: bool
+) -> None:
+    """It has stored them, a later call has recorded them, and the order is placed, perhaps with an image blurred."""
+    upload_id, late, persist = create(gateway).upload_id, threading.Event(), BlobStore.persist
+    calls: list[None] = []
+
+    def persist_late(blobs: BlobStore, *keys: str) -> None:
+        calls.append(None)
+        if len(calls) == 1:
+            assert late.wait(20)
+        persist(blobs, *keys)
+
+    monkeypatch.setattr(BlobStore, "persist", persist_late)
+    first: Any = gateway.blur.AppendUpload.future(messages(upload_id, 0, WHOLE))
+    eventually(lambda: calls)
+    append(gateway, upload_id, 0, WHOLE)
+    order_id = complete(gateway, upload_id).order_id
+    blobs = BlobStore(gateway.settings.blob_url)
+    if consumed:
+        blobs.delete(original_key(order_id, 1))
+    late.set()
+    assert reason(first.exception(timeout=20)) == "UPLOAD_SUPERSEDED"
+    left = [blobs.get(original_key(order_id, position)) for position in range(1 + consumed, 6)]
+    assert left == FILES[consumed:]
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Order)) == 1
 
 
 def append_somehow(gateway: Gateway, upload_id: str) -> int:
