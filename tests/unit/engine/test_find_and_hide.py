@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from services.blur_worker.engine import Blurred, blur, find_regions
+from services.blur_worker.engine.decode import decode
 from services.blur_worker.engine.finding.detector import Detection, RgbPixels
 from services.blur_worker.engine.finding.find import MAX_FINDINGS
+from services.blur_worker.engine.images import DecodedImage
+from services.blur_worker.engine.jpeg import splice
 from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.spec import (
     BlurSpec,
@@ -315,3 +318,25 @@ def test_what_was_found_in_an_odd_jpeg_is_not_looked_for_again() -> None:
         detector = MarkDetector()
         result = find(file, detector=detector)
         assert (result.path, len(result.inspection.findings), detector.calls) == (path, 2, 2)  # and the check
+
+
+def test_an_odd_jpeg_is_decoded_once_however_often_it_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = encode(photo(), "JPEG", quality=95, restart_marker_blocks=1).replace(b"\xff\xd1", b"\xff\xd5", 1)
+    decoded, tried = [], []
+    hide_blocks = splice._SplicedJpeg._hide_blocks
+
+    def count_decoded(*arguments: Any, **options: Any) -> DecodedImage:
+        decoded.append(arguments)
+        return decode(*arguments, **options)
+
+    def count_tried(*arguments: Any) -> Blurred:
+        tried.append(arguments)
+        return hide_blocks(*arguments)
+
+    monkeypatch.setattr(splice, "decode", count_decoded)
+    monkeypatch.setattr(splice._SplicedJpeg, "_hide_blocks", count_tried)
+    twice = ScriptedDetector(lambda _pixels, call: [box(18, 18, 30, 34)] if call <= 2 else [])
+    result = find(odd, Gaussian(3), twice)
+    assert (result.path, result.inspection.check.strengthened) == ("pixels", True)
+    assert (len(decoded), len(tried)) == (1, 1)
+    assert tried[0][0]._stored is None, "its coefficients are not kept beside the pixels"

@@ -31,13 +31,19 @@ def count_plays(data: bytes) -> int:
 
 
 def with_plays(data: bytes, plays: int) -> bytes:
-    """Return an animation of libavif's that is played so often, at least once; all places in the file stay."""
+    """Return an animation of libavif's that is played so often, at least once; all places in the file stay.
+
+    Another version of libavif may write no edit lists: then the animation is returned as it is.
+    """
     patched = bytearray(data)
-    for movie, track, edits in _tracks(memoryview(patched)):
-        duration = plays * _get(edits, (8, 8))
-        _set(movie, _MOVIE_DURATION, duration)
-        _set(track, _TRACK_DURATION, duration)
-        edits[3] = _REPEATS if plays > 1 else 0
+    try:
+        for movie, track, edits in _tracks(memoryview(patched)):
+            duration = plays * _get(edits, (8, 8))
+            _set(movie, _MOVIE_DURATION, duration)
+            _set(track, _TRACK_DURATION, duration)
+            edits[3] = _REPEATS if plays > 1 else 0
+    except (KeyError, IndexError, struct.error):
+        return data
     return bytes(patched)
 
 

@@ -47,6 +47,16 @@ def blur_regions(
     return find_and_hide(image, spec, limits, detectors, timer)
 
 
+class StoredJpeg(Protocol):
+    """A JPEG of which blocks can be changed, several times, each time those of the original."""
+
+    def components(self, found: Sequence[Layer]) -> list[StoredComponent]:
+        """Return all components, with at least those blocks that layers need."""
+
+    def encode(self, changes: Sequence[Sequence[ChangedBlocks]], timer: StageTimer) -> bytes:
+        """Return the image with these changes, of each component, to what `components` returned last."""
+
+
 class _SplicedJpeg:
     """A JPEG of which regions are to be hidden: a `HideableImage`."""
 
@@ -56,34 +66,39 @@ class _SplicedJpeg:
         Raises:
             UnsupportedJpeg: It is not for this path.
         """
-        self._data, self._limits, self._timer = data, limits, timer
+        self._data, self._limits, self._timer, self._keep_metadata = data, limits, timer, spec.keep_metadata
         self._original = open_original(data, limits, keep_metadata=spec.keep_metadata)
         if self._original.has_coarse_chroma:
             raise UnsupportedJpeg("samples of chroma that viewers repeat: no blur of them is smooth")
         # What is found may become solid, too, if it can still be found.
         effects = (spec.effect, *(region.effect for region in spec.regions if region.effect))
         fine = bool(spec.find) or any(effect.irreversible for effect in effects)
-        self._stored = _stored(self._original, spec, fine=fine)
+        self._stored: StoredJpeg | None = _stored(self._original, spec, fine=fine)
         timer.lap("decode")
 
-    @cached_property
+    @property
     def frames(self) -> list[Frame]:
         """See `HideableImage`: all pixels, which only detectors need."""
-        return decode(self._data, self._limits, Format.JPEG, keep_metadata=False).frames
+        return self._pixels.frames
+
+    @cached_property
+    def _pixels(self) -> PixelImage:
+        decoded = decode(self._data, self._limits, Format.JPEG, keep_metadata=self._keep_metadata)
+        return PixelImage(decoded, self._timer)
 
     def hide(self, spec: BlurSpec) -> Blurred:
         """See `HideableImage`."""
-        try:
-            return self._hide_blocks(spec)
-        except UnsupportedJpeg:
-            # In pixels, then; what was found by now is not looked for again.
-            decoded = decode(self._data, self._limits, Format.JPEG, keep_metadata=spec.keep_metadata)
-            return PixelImage(decoded, self._timer).hide(spec)
+        if self._stored:
+            with suppress(UnsupportedJpeg):
+                return self._hide_blocks(self._stored, spec)
+            # In pixels from now on, which need the memory; what was found by now is not looked for again.
+            self._stored = None
+        return self._pixels.hide(spec)
 
-    def _hide_blocks(self, spec: BlurSpec) -> Blurred:
+    def _hide_blocks(self, stored: StoredJpeg, spec: BlurSpec) -> Blurred:
         size = width, height = self._original.displayed
         found = layers(spec, size)
-        components = self._stored.components(found)
+        components = stored.components(found)
         self._timer.lap("decode")
         original = blank(components, size)
         for layer in found:
@@ -91,7 +106,7 @@ class _SplicedJpeg:
         hidden = blur_frame(Frame(original), spec, found, in_place=True).raster
         changes = [changed_blocks(components, hidden, layer.box, layer.mask) for layer in found]
         self._timer.lap("blur")
-        encoded = self._stored.encode(changes, self._timer)
+        encoded = stored.encode(changes, self._timer)
         return Blurred(
             data=encoded,
             format=Format.JPEG,
@@ -101,16 +116,6 @@ class _SplicedJpeg:
             path=NAME,
             seconds=self._timer.seconds,
         )
-
-
-class StoredJpeg(Protocol):
-    """A JPEG of which blocks can be changed, several times, each time those of the original."""
-
-    def components(self, found: Sequence[Layer]) -> list[StoredComponent]:
-        """Return all components, with at least those blocks that layers need."""
-
-    def encode(self, changes: Sequence[Sequence[ChangedBlocks]], timer: StageTimer) -> bytes:
-        """Return the image with these changes, of each component, to what `components` returned last."""
 
 
 def _stored(original: OriginalJpeg, spec: BlurSpec, *, fine: bool) -> StoredJpeg:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.blur_worker.engine.containers.iso_movie import count_plays
+from services.blur_worker.engine.containers.iso_movie import count_plays, with_plays
 from services.common.domain.spec import Format, Gaussian, Region, Solid
 from tests.support.images import encode, encode_frames, frames, opened, photo, samples
 from tests.unit.engine.running import run
@@ -132,6 +132,14 @@ def test_an_animation_is_played_as_often_as_before(plays: int) -> None:
         assert (duration, flags) == ({0: 2**64 - 1}.get(plays, plays * 300), plays != 1)
     png = run(again, Solid(), corner, output_format=Format.PNG).data
     assert struct.unpack_from(">II", png, png.index(b"acTL") + 4) == (3, plays)
+
+
+def test_an_animation_without_edit_lists_stays_as_it_is() -> None:
+    avif = encode_frames([photo(24, 16), photo(24, 16).rotate(20)], "AVIF", duration=100)
+    assert with_plays(avif, 3) != avif
+    for missing in (b"edts", b"elst", b"tkhd", b"moov"):
+        other = avif.replace(missing, b"free")
+        assert with_plays(other, 3) == other
 
 
 def test_a_damaged_edit_list_is_no_endless_number() -> None:
