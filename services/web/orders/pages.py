@@ -1,6 +1,5 @@
 """The page of an order, and its actions. The URL is the secret that gives access to the order."""
 
-import asyncio
 import re
 import uuid
 
@@ -46,7 +45,9 @@ class OrderPages:
         order_id = request.path_params["order_id"]
         token = request.query_params.get("page", "")
         try:
-            order, page = await asyncio.gather(self._gateway.status(order_id), self._gateway.images(order_id, token))
+            # In this sequence: images that changed in between come again as an event, but none follow an order's end.
+            order = await self._gateway.status(order_id)
+            page = await self._gateway.images(order_id, token)
         except InvalidArgumentError as error:
             # An id or a page token that is not one: the URL is wrong.
             raise ProblemError(Problem(404, "no_order") if error.violations[:1] else NOT_FOUND) from None

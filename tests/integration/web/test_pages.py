@@ -1,6 +1,8 @@
 """Order pages, events, downloads in ranges, newsletter and mailbox over HTTP."""
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -14,6 +16,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import order_pb2
 from sqlalchemy import update
 
 from services.common.db.engine import Database
@@ -22,6 +25,7 @@ from services.common.domain.orders import result_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.signing.tokens import Tokens
 from services.gateway.settings import GatewaySettings
+from services.web.gateway.client import GatewayClient
 from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running
 from tests.integration.gateway.test_orders import order
@@ -185,6 +189,31 @@ def test_events_report_changes_until_the_order_is_settled(web: Web, gateway: Gat
     again = web.get(f"/orders/{order_id}/events?first=1&last=9", Last_Event_ID=revision)
     ((_, nothing_new),) = events(again.text)
     assert nothing_new["images"] == {}
+
+
+def test_an_order_that_ends_while_its_page_is_made_is_shown_with_its_images_as_they_ended(
+    web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event would correct them."""
+    order_id = order(gateway).order_id
+    status, images, images_read = GatewayClient.status, GatewayClient.images, asyncio.Event()
+
+    async def status_after_the_end(client: GatewayClient, order_id: str) -> order_pb2.Order:
+        with contextlib.suppress(TimeoutError):  # read first, as they may not be
+            await asyncio.wait_for(images_read.wait(), 0.3)
+        await client.cancel(order_id)
+        return await status(client, order_id)
+
+    async def read_images(client: GatewayClient, order_id: str, page_token: str) -> pb.ListImagesResponse:
+        response = await images(client, order_id, page_token)
+        images_read.set()
+        return response
+
+    monkeypatch.setattr(GatewayClient, "status", status_after_the_end)
+    monkeypatch.setattr(GatewayClient, "images", read_images)
+    page = web.get(f"/orders/{order_id}").text
+    assert 'data-live="no"' in page
+    assert "Queued" not in page
 
 
 def _is_size(line: str) -> bool:
