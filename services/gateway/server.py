@@ -103,6 +103,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
                 task.cancel()
             await health.stop()
             await hub.stop()
+            await interceptor.refuse()
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.stop(3600))  # sends GOAWAY
                 await interceptor.stop(GRACE_SECONDS)

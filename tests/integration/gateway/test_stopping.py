@@ -18,6 +18,7 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from services.common.db.engine import Database
 from services.common.db.models import UnownedBlobs
 from services.gateway import server
+from services.gateway.orders.reading.watch_hub import WatchHub
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import running
@@ -76,6 +77,41 @@ def test_calls_that_cannot_be_finished_are_answered_unavailable(
     for error in errors:
         assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again")
     assert_nothing_left(gateway, database)
+
+
+def test_calls_that_have_arrived_and_not_begun_are_answered_unavailable(
+    settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are in a gateway that has no time for them."""
+    busy, sent, stop = threading.Event(), threading.Event(), WatchHub.stop
+
+    async def stop_late(hub: WatchHub) -> None:
+        await stop(hub)
+        halt()
+
+    def halt() -> None:  # the event loop does nothing else meanwhile
+        busy.set()
+        sent.wait(20)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(WatchHub, "stop", stop_late)
+    request = pb.StatusRequest(order_id=str(uuid4()))
+
+    def call() -> list[Any]:
+        busy.wait(20)
+        calls: list[Any] = [blur.Status.future(request) for _ in range(20)]
+        sent.set()
+        return [call.exception(timeout=20) for call in calls]
+
+    with ThreadPoolExecutor() as threads, ExitStack() as until_answered:
+        with running(settings) as gateway:
+            channel = until_answered.enter_context(grpc.insecure_channel(f"127.0.0.1:{gateway.port}"))
+            blur: Any = BlurServiceStub(channel)
+            blur.GetLimits(pb.GetLimitsRequest())
+            calls = threads.submit(call)
+        errors = calls.result(timeout=30)
+    answers = {(error.code(), error.details()) for error in errors}
+    assert answers == {(grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again")}
 
 
 def test_calls_under_way_are_finished(settings: GatewaySettings) -> None:
