@@ -57,6 +57,9 @@ def from_rpc(error: grpc.RpcError, server: str) -> ImageBlurClientError:
 
     kind = _BY_CODE.get(code, ImageBlurClientError)
     details = _details(error)
+    if code is grpc.StatusCode.CANCELLED and error.details() == "CANCELLED":
+        # By gRPC of a server that stops, which had not begun the call; what a caller cancels is "Locally cancelled".
+        return ServerUnavailableError(f"the server at {server} is stopping", code=grpc.StatusCode.UNAVAILABLE)
     if details is None:
         return kind(_connection_message(code, error.details() or "", server), code=code)
     info = _first(details, error_details_pb2.ErrorInfo)

@@ -30,6 +30,8 @@ from services.gateway.rpc.tls import CertificateFiles
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import blur_servicer, connect, operator_servicer, subscription_servicer
 
+SETTLE_SECONDS = 1
+"""Longest time, in seconds, in which calls that have arrived begin, before connections end."""
 GRACE_SECONDS = 10
 RESPONSE_SECONDS = 5
 """Longest time, in seconds, for the statuses of calls ended after the grace period to reach their clients."""
@@ -103,7 +105,8 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
                 task.cancel()
             await health.stop()
             await hub.stop()
-            await interceptor.refuse()
+            # First: gRPC ends calls as CANCELLED that have arrived when it is stopped, but have not begun.
+            await interceptor.settle(SETTLE_SECONDS)
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.stop(3600))  # sends GOAWAY
                 await interceptor.stop(GRACE_SECONDS)

@@ -11,7 +11,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 
 from tests.faults import poison
 from tests.faults.fleet import Fleet
-from tests.faults.recording_client import AGAIN, ANSWER_SECONDS, Accepted, Customer
+from tests.faults.recording_client import ANSWER_SECONDS, Accepted, Customer, asks_again
 from tests.faults.samples import many
 from tests.support.smtp import HANG
 
@@ -92,7 +92,7 @@ class Crowd:
             for _ in self._customer.stubs[0].WatchStatus(request, timeout=5):
                 pass
         except grpc.RpcError as error:
-            if error.code() not in AGAIN:
+            if not asks_again(error):
                 raise
 
     def _cancel(self, wish: Wish) -> None:

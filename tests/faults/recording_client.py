@@ -25,17 +25,23 @@ from tests.support.waiting import eventually
 
 T = TypeVar("T")
 
-AGAIN = {
+_AGAIN = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-"""Answers after which a client asks again, with the same request id."""
 ANSWER_SECONDS = 15.0
 _OPTIONS = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 5000)]
 _OPTIONS += [("grpc.max_reconnect_backoff_ms", 200), ("grpc.enable_http_proxy", 0)]
 _numbers = itertools.count(1)
+
+
+def asks_again(error: grpc.RpcError) -> bool:
+    """Whether a client asks again after this answer, with the same request id."""
+    if error.code() is grpc.StatusCode.CANCELLED:  # by gRPC of a gateway that stops, of a call that it had not begun
+        return error.details() == "CANCELLED"
+    return error.code() in _AGAIN
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ class Customer:
             try:
                 answers.append(asks[next(turns)]())
             except grpc.RpcError as error:
-                if error.code() not in AGAIN:
+                if not asks_again(error):
                     raise
                 self.refusals.append(f"{error.code().name}: {error.details()}")
             return bool(answers)

@@ -37,7 +37,8 @@ def test_rolling_restarts(fleet: Fleet, customer: Customer, tell: Callable[[Line
         audit.settle(fleet, customer, order)
     leak_checks.calm(fleet, customer)
     again = customer.refusals[asked_again:]
-    assert customer.refused(asked_again) <= {"UNAVAILABLE"}, again
+    # gRPC of a gateway ends a call as CANCELLED that reaches it in the moment in which it stops.
+    assert customer.refused(asked_again) <= {"UNAVAILABLE", "CANCELLED"}, again
     log = fleet.stack.log.read_text(errors="replace")
     assert "did not end by itself" not in log
     seen = f"{len(orders)} orders during {ended - at:.0f} s, {len(again)} calls repeated after UNAVAILABLE"

@@ -14,7 +14,7 @@ from imageblur.v1.order_pb2 import DeliveryState, ImageState
 
 from services.common.domain import spec as domain
 from tests.faults import audit
-from tests.faults.recording_client import AGAIN, Accepted, Customer
+from tests.faults.recording_client import Accepted, Customer, asks_again
 from tests.faults.samples import many
 from tests.faults.stack_on_lossy_disk import Machine
 from tests.faults.test_revisions import SECOND, downloaded, place, results_of, revise
@@ -83,7 +83,7 @@ class Town:
                 try:
                     return bool(OperatorServiceStub(channel).RunMailing(request, timeout=15))
                 except grpc.RpcError as error:
-                    if error.code() not in AGAIN:
+                    if not asks_again(error):
                         raise
                     return False
 

@@ -33,6 +33,8 @@ class BlurServiceStub:
     data. Besides the errors listed for each RPC, every RPC may return:
 
     UNAVAILABLE: the database, the blob store or the gateway is not available; retry after RetryInfo.
+    CANCELLED, although the client has not cancelled it, with the message "CANCELLED" and without details: the call
+    reached a gateway in the moment in which it stopped, and was not begun; retry it.
     RESOURCE_EXHAUSTED: too many concurrent calls of this kind (reason TOO_MANY_CALLS), or too many bytes being
     received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
     DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.
@@ -167,6 +169,8 @@ class BlurServiceServicer:
     data. Besides the errors listed for each RPC, every RPC may return:
 
     UNAVAILABLE: the database, the blob store or the gateway is not available; retry after RetryInfo.
+    CANCELLED, although the client has not cancelled it, with the message "CANCELLED" and without details: the call
+    reached a gateway in the moment in which it stopped, and was not begun; retry it.
     RESOURCE_EXHAUSTED: too many concurrent calls of this kind (reason TOO_MANY_CALLS), or too many bytes being
     received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
     DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.
@@ -582,6 +586,8 @@ class BlurService:
     data. Besides the errors listed for each RPC, every RPC may return:
 
     UNAVAILABLE: the database, the blob store or the gateway is not available; retry after RetryInfo.
+    CANCELLED, although the client has not cancelled it, with the message "CANCELLED" and without details: the call
+    reached a gateway in the moment in which it stopped, and was not begun; retry it.
     RESOURCE_EXHAUSTED: too many concurrent calls of this kind (reason TOO_MANY_CALLS), or too many bytes being
     received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
     DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.

@@ -63,15 +63,15 @@ class CallInterceptor(aio.ServerInterceptor):
             return grpc.stream_stream_rpc_method_handler(call.stream, None, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(call.unary, None, handler.response_serializer)
 
-    async def refuse(self) -> None:
-        """Refuse new calls as UNAVAILABLE, until none is left that has arrived and not begun.
-
-        A server that stops would end those as CANCELLED, and clients do not retry them.
-        """
-        await self._active_calls.refuse()
+    async def settle(self, longest_seconds: float) -> None:
+        """Return once the calls that have arrived have begun, at most after this time."""
+        await self._active_calls.settle(longest_seconds)
 
     async def stop(self, grace_seconds: float) -> None:
-        """End active calls as UNAVAILABLE after the grace period; gRPC itself would end them as CANCELLED."""
+        """Refuse new calls; end active ones as UNAVAILABLE after the grace period.
+
+        gRPC itself would end them as CANCELLED, and clients do not retry those.
+        """
         await self._active_calls.stop(grace_seconds)
         self._held.stop()
 

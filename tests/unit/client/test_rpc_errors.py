@@ -64,6 +64,14 @@ def test_what_no_server_explained_is_one_line_that_names_it(code: grpc.StatusCod
     assert (error.code, error.reason, error.violations, error.retry_after) == (code, "", (), None)
 
 
+def test_a_call_that_a_stopping_server_has_not_begun_may_be_tried_again() -> None:
+    error = from_rpc(_Broken(grpc.StatusCode.CANCELLED, "CANCELLED"), "here:1")
+    assert isinstance(error, ServerUnavailableError)
+    assert (error.code, error.message) == (grpc.StatusCode.UNAVAILABLE, "the server at here:1 is stopping")
+    own = from_rpc(_Broken(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"), "here:1")
+    assert not isinstance(own, RetryableError)
+
+
 def test_details_that_are_no_status_are_left_alone() -> None:
     metadata = (("grpc-status-details-bin", b"\xff\xff\xff"),)
 

@@ -1,16 +1,12 @@
 """The active calls, and how they end when the gateway stops."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.common.domain.errors import Unavailable
 
-QUIET_SECONDS = 0.05
-"""Without a new call for so long, none waits to be begun."""
-MAX_REFUSING_SECONDS = 2.0
-"""How long callers that never pause are refused before the server stops."""
+QUIET_SECONDS = 0.01
 
 
 class ActiveCalls:
@@ -19,8 +15,8 @@ class ActiveCalls:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
         self._stopping = False
-        self._refused = 0
         self._cancelled: set[asyncio.Task[object]] = set()
+        self._begun = 0
 
     @contextmanager
     def track(self) -> Iterator[None]:
@@ -29,8 +25,8 @@ class ActiveCalls:
         Raises:
             Unavailable: The gateway is stopping, or was stopping and the grace period ended during the call.
         """
+        self._begun += 1
         if self._stopping:
-            self._refused += 1
             raise _stopping()
         task = asyncio.current_task()
         assert task is not None
@@ -45,17 +41,22 @@ class ActiveCalls:
             self._tasks.discard(task)
             self._cancelled.discard(task)
 
-    async def refuse(self) -> None:
-        """Refuse new calls from now on; return when those that had arrived before are begun, thus refused, too."""
-        self._stopping = True
-        deadline = time.monotonic() + MAX_REFUSING_SECONDS
-        known = -1
-        while self._refused > known and time.monotonic() < deadline:
-            known = self._refused
+    async def settle(self, longest_seconds: float) -> None:
+        """Return once no call has begun for a moment, at most after this time."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + longest_seconds
+        quiet = 0
+        # Twice: the loop may have had no processor time for the first, and begins what has come meanwhile afterwards.
+        while quiet < 2:
+            begun = self._begun
             await asyncio.sleep(QUIET_SECONDS)
+            quiet = quiet + 1 if self._begun == begun else 0
+            if not quiet and loop.time() >= end:
+                return
 
     async def stop(self, grace_seconds: float) -> None:
-        """Wait for active calls, and cancel those that remain after the grace period; `refuse` comes first."""
+        """Refuse new calls, wait for active ones, and cancel those that remain after the grace period."""
+        self._stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         for task in self._tasks:
