@@ -26,6 +26,7 @@ from services.common.db.models import Image, Order, UnownedBlobs
 from services.common.db.queues import backlog
 from services.common.domain.errors import Unavailable
 from services.common.infra.blobs import BlobStore
+from services.gateway.orders.placement.broker_check import BrokerCheck
 from services.gateway.rpc import thread_pool
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
@@ -202,11 +203,22 @@ def test_without_a_broker_nothing_is_accepted(
 
 
 def test_a_broker_that_stalls_later_does_not_hold_up_the_answer(
-    gateway: Gateway, database: Database, valkey_server: ValkeyServer, valkey: redis.Redis
+    gateway: Gateway,
+    database: Database,
+    valkey_server: ValkeyServer,
+    valkey: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    go_on = threading.Event()
+    go_on, counted, count_order = threading.Event(), threading.Event(), BrokerCheck.count_order
+
+    async def count(check: BrokerCheck, key: str, *, images: int = 0, ping: bool = True) -> None:
+        await count_order(check, key, images=images, ping=ping)
+        counted.set()
+
+    monkeypatch.setattr(BrokerCheck, "count_order", count)
     answer = gateway.blur.StreamBlurOrder.future(announced(1, go_on))
     eventually(lambda: gateway.folder.is_dir() and _uploads(database) == 1)
+    assert counted.wait(20)
     with stalled(valkey_server):
         begin = time.monotonic()
         go_on.set()
