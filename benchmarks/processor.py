@@ -29,7 +29,7 @@ def _kind(command: list[str]) -> str:
             return name
     if "valkey-server" in text:
         return "valkey"
-    if "multiprocessing" in text:
+    if "engine_server" in text:  # it forks the child processes, and does nothing else once they are there
         return "children"
     return "blur_worker" if "blur_worker" in text else "stack"
 

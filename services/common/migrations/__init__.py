@@ -9,7 +9,7 @@ from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
 
-HEAD = "0022"
+HEAD = "0023"
 """The newest revision; every service compares the database with it when it starts, without Alembic."""
 
 

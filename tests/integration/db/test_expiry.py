@@ -10,6 +10,7 @@ from services.common.db.models import Order
 from services.common.db.orders import expiry
 from services.common.domain.orders import OrderState
 from tests.support.seed import Seed, seed_orders
+from tests.support.sqlite_work import SQLiteWork
 
 
 def test_the_work_of_a_batch_does_not_depend_on_how_many_orders_are_due(tmp_path: Path) -> None:
@@ -24,18 +25,11 @@ def _instructions_to_expire(file: Path, *, due: int) -> int:
     seed_orders(database, Seed(orders=due, days=1))
     with database.write() as session:
         session.execute(update(Order).values(expires_at=1))
-    count = 0
-
-    def another_hundred() -> None:
-        nonlocal count
-        count += 1
-
+    work = SQLiteWork(database)
     with database.write() as session:
         few = session.scalars(select(Order.id).where(Order.state != OrderState.EXPIRED).limit(100)).all()
-        connection = session.connection().connection.driver_connection
-        assert connection
-        connection.set_progress_handler(another_hundred, 100)
+        before = work.hundreds
         assert expiry.expire(session, *few).ended_order_ids == sorted(few)
-        connection.set_progress_handler(None, 0)
+        hundreds = work.hundreds - before
     database.close()
-    return count
+    return hundreds

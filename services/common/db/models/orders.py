@@ -12,7 +12,7 @@ from services.common.domain.orders import ImageQueue, ImageState, OrderState, Un
 ORDER_IS_OPEN = text("orders.state IN ('QUEUED', 'RUNNING')")
 """Written as the condition of the index `orders_open`: SQLite takes that for nothing else."""
 IMAGE_HAS_SURPLUS_BLOBS = text("NOT images.tidied AND images.finished_at IS NOT NULL")
-"""Likewise, of the index `images_untidied`: the blobs that an ended image does not keep may still be there."""
+"""Likewise, of the index `images_not_cleaned_up`: the blobs that an ended image does not keep may still be there."""
 
 IMAGE_IS_FAILURE = text("images.state = 'FAILED' AND NOT images.dropped")
 """Likewise, of the indices `images_failed` and `images_failures`."""
@@ -94,7 +94,7 @@ class Image(Base):
             "images_in_flight", "order_id", where="state = 'RUNNING' OR (state = 'QUEUED' AND enqueued_at IS NOT NULL)"
         ),
         Index("images_revision", "order_id", "revision"),
-        partial_index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
+        partial_index("images_not_cleaned_up", "tidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
         partial_index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
         partial_index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
         partial_index("images_failures", "reason", "queue", where="state = 'FAILED' AND NOT dropped"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import false, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
@@ -26,7 +26,12 @@ def list_not_cleaned_up(session: Session, *, older_than: float, limit: int) -> l
     rows = session.execute(
         select(Image, Order.originals_seconds)
         .join(Order, Order.id == Image.order_id)
-        .where(IMAGE_HAS_SURPLUS_BLOBS, Image.finished_at < now() - int(older_than * SECOND))
+        # A value for each column of the index: else SQLite may take that of all images that have ended.
+        .where(
+            IMAGE_HAS_SURPLUS_BLOBS,
+            Image.cleaned_up == false(),
+            Image.finished_at < now() - int(older_than * SECOND),
+        )
         .limit(limit)
     )
     return [
