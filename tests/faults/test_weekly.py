@@ -26,6 +26,7 @@ def test_every_reader_is_reached_and_orders_pass(
     leak_checks.calm(fleet, customer)  # no other e-mail is on its way that could be the one that is hit
     readers = [f"mailing{number}.{fleet.kind}@example.org" for number in range(READERS)]
     subscriber_ids = _subscribe(fleet, readers)
+    before = len(fleet.sink.received)
     at = time.time()
     fleet.stages.arm("mailer-sent")
     mailing_id = _order(fleet)
@@ -39,12 +40,12 @@ def test_every_reader_is_reached_and_orders_pass(
     eventually(lambda: all(fleet.sink.to(reader) for reader in readers), within=60)
     eventually(lambda: _state(fleet, mailing_id) == "DONE", within=30)
     emails = {reader: fleet.sink.to(reader) for reader in readers}
-    repeats = sum(len(got) - 1 for got in emails.values())
-    # At most one for each connection that was between the two.
-    assert repeats <= 2, reached
-    for got in emails.values():
-        assert len({str(email.message["Message-ID"]) for email in got}) == 1
-    assert Counter(map(len, emails.values())).total() == READERS
+    assert all(len({str(email.message["Message-ID"]) for email in got}) == 1 for got in emails.values())
+    # Other tests have left subscribers, so the e-mail that was hit may be one of theirs.
+    copies = Counter(str(email.message["Message-ID"]) for email in fleet.sink.received[before:])
+    repeats = copies.total() - len(copies)
+    # One for each connection that was between the two, of which one was held there.
+    assert 1 <= repeats <= 2, reached
     _unsubscribe(fleet, subscriber_ids)
     leak_checks.calm(fleet, customer)
     seen = f"{READERS} of {READERS} reached, an order's e-mail meanwhile"
