@@ -28,9 +28,7 @@ def list_not_cleaned_up(session: Session, *, older_than: float, limit: int) -> l
         .join(Order, Order.id == Image.order_id)
         # A value for each column of the index: else SQLite may take that of all images that have ended.
         .where(
-            IMAGE_HAS_SURPLUS_BLOBS,
-            Image.cleaned_up == false(),
-            Image.finished_at < now() - int(older_than * SECOND),
+            IMAGE_HAS_SURPLUS_BLOBS, Image.cleaned_up == false(), Image.finished_at < now() - int(older_than * SECOND)
         )
         .limit(limit)
     )
