@@ -29,7 +29,8 @@ def _kind(command: list[str]) -> str:
             return name
     if "valkey-server" in text:
         return "valkey"
-    if "engine_server" in text:  # it forks the child processes, and does nothing else once they are there
+    # What forks the child processes does nothing else once they are there.
+    if "engine_server" in text or "multiprocessing" in text:
         return "children"
     return "blur_worker" if "blur_worker" in text else "stack"
 
