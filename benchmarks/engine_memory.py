@@ -33,10 +33,10 @@ def _reset_peak() -> None:
 
 def main() -> None:
     """Measure, in the new process; only on Linux."""
-    from services.blur_worker.engine import Limits, blur, pillow_memory  # noqa: PLC0415 - loaded by the measured process alone
+    from services.blur_worker.engine import Limits, blur, kept_memory  # noqa: PLC0415 - loaded by the measured process alone
     from services.common.domain.spec import BlurSpec, Gaussian  # noqa: PLC0415
 
-    pillow_memory.keep()
+    kept_memory.keep()
     data = Path(sys.argv[1])
     idle = psutil.Process().memory_info().rss
     _reset_peak()

@@ -13,12 +13,14 @@ import numpy as np
 import pyvips
 from PIL import Image, ImageFilter
 
-from services.blur_worker.engine import Blurred, Limits, blur
+from services.blur_worker.engine import Blurred, Limits, blur, kept_memory
 from services.common.domain.spec import BlurSpec, Gaussian
 
 Blur = Callable[[bytes, float], bytes]
 QUALITY = 90
 LIMITS = Limits(max_pixels=200_000_000)
+# As in a worker's child process, for all libraries.
+kept_memory.keep()
 
 
 def by_engine(data: bytes, sigma: float) -> bytes:

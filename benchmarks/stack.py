@@ -24,7 +24,7 @@ from benchmarks import report
 from benchmarks.photographs import LARGE, cropped, install, jpeg_of_size
 from benchmarks.processor import processor_seconds_by_name, seconds_of
 from benchmarks.report import Bar
-from services.blur_worker.engine import Limits, blur
+from services.blur_worker.engine import Limits, blur, kept_memory
 from services.common.domain.spec import BlurSpec, Gaussian
 from services.common.infra.settings import PREFIX
 from services.stack.background import private_stack
@@ -35,6 +35,8 @@ NAMES = [name for name in LARGE if name != "RainDrops"]  # that one is 1,200 pix
 TIMES_PILLOW = 6
 """How many times as fast as Pillow the engine has to be at that sigma."""
 LIMITS = Limits(max_pixels=120_000_000)
+# As in a worker's child process, for Pillow too.
+kept_memory.keep()
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,8 @@ _ENVIRONMENT = {
 }
 OOM_SCORE = 500
 """Added to how much the kernel wants to kill a child process when memory runs out: as if it had half of it more."""
+_IDLE_SECONDS = 1.0
+"""Without a task, after which a child process keeps no memory for the next image."""
 Work = Callable[[Any, ChildLimits], ChildAnswer]
 """Takes a task."""
 
@@ -199,9 +201,9 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, most_mb << 20))
     os.environ |= _ENVIRONMENT
     os.nice(limits.niceness)
-    from services.blur_worker.engine import pillow_memory  # noqa: PLC0415 - loads the engine: never in the parent
+    from services.blur_worker.engine import kept_memory  # noqa: PLC0415 - loads the engine: never in the parent
 
-    pillow_memory.keep()
+    kept_memory.keep()
     with contextlib.suppress(EOFError, OSError):
         ready = _list_models(limits.finding) if limits.finding else Ready()
         models = [limits.finding.models_folder] if limits.finding and limits.finding.models_folder else []
@@ -213,7 +215,9 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
             for descriptor in getattr(task, "descriptors", ()):
                 os.close(descriptor)
             pipe.send_bytes(encode_answer(answer))
-            pillow_memory.release_after(None if isinstance(answer, Exception) else answer.width * answer.height)
+            kept_memory.release_after(None if isinstance(answer, Exception) else answer.width * answer.height)
+            if not pipe.poll(_IDLE_SECONDS):
+                kept_memory.release()
 
 
 def _prefer_as_victim() -> None:
