@@ -18,6 +18,7 @@ from tests.integration.web.form_in_browser import (
     photographs,
 )
 from tests.support.browser_waiting import wait_until
+from tests.support.waiting import eventually
 
 __all__ = ["browser", "context", "folder", "gateway", "page"]
 
@@ -107,7 +108,7 @@ def test_bad_files_are_named_and_left_out_with_one_button(page: Page, folder: Pa
     expect(bad).to_contain_text("The file name is too long")
     page.get_by_role("button", name="Leave out, and blur 4 images").click()
     page.wait_for_url("**/orders/*")
-    assert len(gateway.files()) == 4
+    eventually(lambda: len(gateway.files()) == 4)
 
 
 def test_folders_are_chosen_and_dropped(page: Page, folder: Path) -> None:
