@@ -1,13 +1,16 @@
 """INSERT … ON CONFLICT, which SQLAlchemy has for each database apart."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, inspect
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db.models import Base, table
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 
 def insert_if_absent(session: Session, model: type[Base], values: Mapping[str, Any]) -> bool:
@@ -43,5 +46,9 @@ def insert_or_update(
     session.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), list(rows) or None)
 
 
-def _insert(session: Session, model: type[Base] | Table) -> sqlite.Insert | postgresql.Insert:
-    return sqlite.insert(model) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(model)
+def _insert(session: Session, model: type[Base] | Table) -> "sqlite.Insert | postgresql.Insert":
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert(model)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - loads each of its drivers' dialects
+
+    return postgresql.insert(model)
