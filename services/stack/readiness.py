@@ -1,7 +1,7 @@
 """`python -m services.stack.readiness GATEWAY [WEB]`: wait until both serve and a blur worker of this machine is ready.
 
-Exits with 0 then, with 1 after a minute, and prints what it waits for. Both addresses are host:port. The gateway checks
-its own dependencies; the web pages depend on the gateway. A blur worker is ready once it has blurred a picture.
+Exits with 0 then, with 1 if one takes longer than a minute, and prints which. Both addresses are host:port. The gateway
+checks its own dependencies; the web pages depend on the gateway. A blur worker is ready once it has blurred a picture.
 
 This is a program of its own because the supervisor forks, and a process that has loaded gRPC should not.
 
@@ -48,26 +48,40 @@ async def serves(channel: grpc.aio.Channel) -> bool:
 
 async def wait_until_serves(address: str, within: float = TIMEOUT) -> bool:
     """Poll until the server reports SERVING; return False if it does not within so many seconds."""
-    # By default gRPC waits a second and more between attempts to connect.
-    options = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 100)]
+    # gRPC waits a tenth of a second at least between attempts to connect, by default a second and more.
+    options = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)]
     credentials = _credentials()
     target = reachable(address)
-    async with (
-        grpc.aio.secure_channel(target, credentials, options=options)
-        if credentials
-        else grpc.aio.insecure_channel(target, options=options)
-    ) as channel:
-        try:
-            async with asyncio.timeout(within):
-                while not await serves(channel):  # noqa: ASYNC110 - another process has no event
+    try:
+        async with asyncio.timeout(within):
+            while not await _accepts_connections(target):  # noqa: ASYNC110 - another process has no event
+                await asyncio.sleep(POLL_SECONDS)
+            async with (
+                grpc.aio.secure_channel(target, credentials, options=options)
+                if credentials
+                else grpc.aio.insecure_channel(target, options=options)
+            ) as channel:
+                while not await serves(channel):  # noqa: ASYNC110
                     await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError:
-            return False
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _accepts_connections(address: str) -> bool:
+    try:
+        if parts := split_address(address):
+            _, writer = await asyncio.open_connection(*parts)
+        else:
+            _, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
+    except OSError:
+        return False
+    writer.close()
     return True
 
 
 async def page_serves(address: str) -> bool:
-    """Return whether the web pages answer now."""
+    """Return whether the web pages answer now, and reach the gateway."""
     parts = split_address(reachable(address))
     assert parts, "validated: a host and a port"
     try:
@@ -96,22 +110,21 @@ def worker_is_ready(database: Database) -> bool:
 
 
 async def main(gateway: str, web: str | None = None) -> bool:
-    """Wait for all of them at once, a minute at most; return whether all serve."""
+    """Wait for one after the other, a minute each at most; return whether all serve."""
     database = Database(CommonSettings.load().database_url, pool_size=1)
-    waits = {
-        "gateway to answer": wait_until_serves(gateway),
-        "blur worker to be ready": _becomes_true(lambda: asyncio.to_thread(worker_is_ready, database)),
-    }
+    waits: dict[str, Callable[[], Awaitable[bool]]] = {"gateway to answer": lambda: wait_until_serves(gateway)}
     if web:
-        waits["web pages to answer"] = _becomes_true(lambda: page_serves(web))
+        # After the gateway: asked earlier, they would not try again for a while to connect to it.
+        waits["web pages to answer"] = lambda: _becomes_true(lambda: page_serves(web))
+    waits["blur worker to be ready"] = lambda: _becomes_true(lambda: asyncio.to_thread(worker_is_ready, database))
     try:
-        serve = await asyncio.gather(*waits.values())
+        for what, wait in waits.items():
+            if not await wait():
+                print(f"still waiting for the {what}", flush=True)
+                return False
     finally:
         database.close()
-    for what, serves_now in zip(waits, serve, strict=True):
-        if not serves_now:
-            print(f"still waiting for the {what}", flush=True)
-    return all(serve)
+    return True
 
 
 async def _becomes_true(check: Callable[[], Awaitable[bool]]) -> bool:
