@@ -30,6 +30,7 @@ class StackPrograms:
         prepare: Runs to its end before the services start.
         services: Started in this order, stopped by their stages.
         probe: Exits with 0 once the stack can be used; run again otherwise.
+        later: Services that nobody waits for at the start: they leave the processor to the others for a moment.
         endpoints: Ports that must be free.
     """
 
@@ -37,26 +38,26 @@ class StackPrograms:
     prepare: Program | None
     services: tuple[Program, ...]
     probe: Program
+    later: tuple[Program, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     engine: Program | None = None
 
     def names(self) -> list[str]:
         """Return the names that prefix lines of output."""
         first = [program.name for program in (self.broker, self.engine, self.prepare) if program]
-        return [*first, *(service.name for service in self.services)]
+        return [*first, *(service.name for service in (*self.services, *self.later))]
 
 
 def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackPrograms:
     """Return the real services. Raises: StackError if there is no embedded Valkey for this machine."""
     engine_socket = str(data_folder.engine_socket)
     blur_worker = python_module("services.blur_worker", engine_socket)
-    services = [
+    services = (
         # First those that take longest to start. The pages stop before the gateway, which they call.
-        Program("web", python_module("services.web"), stop_stage=-1, grace=15.0),
-        Program("blur_worker", blur_worker, stop_stage=2, grace=BLUR_WORKER_GRACE),
         Program("gateway", python_module("services.gateway"), stop_stage=0, grace=35.0),
-    ]
-    services += _small_services(settings)
+        Program("blur_worker", blur_worker, stop_stage=2, grace=BLUR_WORKER_GRACE),
+        Program("web", python_module("services.web"), stop_stage=-1, grace=15.0),
+    )
     endpoints = []
     for setting, address in (
         ("IMAGEBLUR_WEB_ADDRESS", settings.web_address),
@@ -72,7 +73,8 @@ def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackP
     return StackPrograms(
         broker=None if settings.broker_url else valkey.program(data_folder),
         prepare=Program("database", python_module("services.common.migrations")),
-        services=tuple(services),
+        services=services,
+        later=tuple(_small_services(settings)),
         probe=Program("health", python_module("services.stack.readiness", *addresses)),
         endpoints=tuple(endpoints),
         # Executed, not forked: its memory has none of the settings, and the others' libraries load meanwhile.

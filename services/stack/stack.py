@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import time
-from multiprocessing import resource_sharer
 
+from services.common.db.revision import is_current
 from services.common.infra.process.fork_server import keep_sockets_in, start_no_tracker
 from services.stack import ports
 from services.stack.data_folder import DataFolder
@@ -22,6 +22,9 @@ from services.stack.supervision.launching import forks, start_fork_server
 from services.stack.supervision.process_registry import ProcessRegistry, read_registry
 from services.stack.supervision.supervisor import Supervisor, describe_end
 from services.stack.terminal.output import Output
+
+LATER_SECONDS = 1.0
+"""How long the services wait that nobody needs at once. By then the others have started, and a first order is done."""
 
 
 class Stack:
@@ -62,6 +65,8 @@ class Stack:
             await asyncio.gather(self._start_broker(supervisor), self._prepare(supervisor))
             for service in self.programs.services:
                 supervisor.start(service)
+            for service in self.programs.later:
+                supervisor.start_later(service, LATER_SECONDS)
         except OSError as error:
             raise StackError(f"the stack cannot start: {error}") from error
 
@@ -99,8 +104,6 @@ class Stack:
             self._registry = None
         if self._lock.release():
             with contextlib.suppress(OSError):
-                # Its thread, which hands descriptors to forks, has a socket there, and would miss it at exit.
-                resource_sharer.stop(timeout=5)
                 self.data_folder.remove_temporary()
 
     async def _end_previous_run(self) -> None:
@@ -137,7 +140,8 @@ class Stack:
 
     async def _prepare(self, supervisor: Supervisor) -> None:
         program = self.programs.prepare
-        if program is None:
+        # A process of its own takes longer than to see that it would do nothing.
+        if program is None or (self.settings.database_url is None and is_current(self.data_folder.database)):
             return
         code = await supervisor.run_once(program)
         if code:

@@ -10,6 +10,7 @@ from services.common import migrations
 from services.common.db import clock
 from services.common.db.engine import Database
 from services.common.db.models import Base, Installation
+from services.common.db.revision import HEAD
 from tests.support.postgres import PostgresServer
 
 
@@ -39,7 +40,7 @@ class SharedPostgres:
             others = "pid <> pg_backend_pid() AND datname = current_database()"
             connection.execute(text(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE {others}"))
             revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
-            if revision == migrations.HEAD:
+            if revision == HEAD:
                 for table in reversed(Base.metadata.sorted_tables):
                     if table.name != Installation.__tablename__:
                         connection.execute(delete(table))

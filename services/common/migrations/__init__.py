@@ -7,10 +7,8 @@ from sqlalchemy import inspect, text
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
+from services.common.db.revision import HEAD
 from services.common.domain.errors import ConfigurationError
-
-HEAD = "0023"
-"""The newest revision; every service compares the database with it when it starts, without Alembic."""
 
 
 def upgrade(database: Database, revision: str = HEAD) -> None:

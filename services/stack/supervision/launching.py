@@ -17,8 +17,7 @@ import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import DupFd
-from typing import Any, Protocol
+from typing import Protocol
 
 from setproctitle import setproctitle
 
@@ -80,10 +79,10 @@ class _Fork:
     def __init__(self, module: str, arguments: tuple[str, ...], environment: Mapping[str, str], output: int) -> None:
         _context.set_forkserver_preload(_PRELOADED)
         ready, child_end = _context.Pipe(duplex=False)
-        work = (module, tuple(arguments), dict(environment), DupFd(output), child_end)
-        self._process: BaseProcess = _context.Process(target=_run, args=work)
         with ready:
-            with child_end:
+            with child_end, Connection(os.dup(output), readable=False) as lines:
+                work = (module, tuple(arguments), dict(environment), lines, child_end)
+                self._process: BaseProcess = _context.Process(target=_run, args=work)
                 _start(self._process)
             # Its group must exist before anybody can be asked to kill it.
             ready.poll(None)
@@ -115,15 +114,14 @@ def _start(process: BaseProcess) -> None:
 
 
 def _run(
-    module: str, arguments: tuple[str, ...], environment: dict[str, str], output: Any, child_end: Connection
+    module: str, arguments: tuple[str, ...], environment: dict[str, str], lines: Connection, child_end: Connection
 ) -> None:
     """Run a module as if Python had been started with it."""
     gc.enable()  # also if a module could not be preloaded
     os.setpgid(0, 0)
-    descriptor = output.detach()
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
+    with lines:
+        os.dup2(lines.fileno(), 1)
+        os.dup2(lines.fileno(), 2)
     child_end.close()
     setproctitle(" ".join(python_module(module, *arguments)))  # while the environment is where it was at the start
     os.environ.clear()

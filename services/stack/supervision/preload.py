@@ -1,31 +1,30 @@
-"""Loaded once, by the process that the services of a stack are forked from: what blur worker and gateway import.
+"""Loaded once, by the process that the services of a stack are forked from: what blur worker and gRPC calls import.
 
-That has nearly all that any two of them share. The rest of pages, mailer and scheduler is loaded by their own forks, at
-the same time: all services wait for this process.
+That has nearly all that any two services share. The rest of each is loaded by its own fork, at the same time: all of
+them wait for this process.
 
 No import starts a thread, not even gRPC's, which does so with its first channel or server.
 """
 
-import contextlib
 import gc
 import sys
-import tempfile
 from importlib import import_module
-from pathlib import Path
 
 from setproctitle import setproctitle
 from sqlalchemy.orm import configure_mappers
 
 from services.common.db.engine import Database
-from services.common.domain.errors import Unavailable
 from services.common.infra.process.page_out import page_out_libraries
 
 _MODULES = (
+    "grpc_health.v1.health_pb2_grpc",
+    "imageblur.v1.blur_service_pb2_grpc",
+    "imageblur.v1.operator_service_pb2_grpc",
+    "imageblur.v1.subscription_service_pb2_grpc",
     "jinja2",
     "services.blur_worker.app",
     "services.common.infra.messaging.dramatiq_worker",
     "services.common.migrations",
-    "services.gateway.server",
     "sqlalchemy.dialects.sqlite",
 )
 
@@ -34,12 +33,11 @@ for _name in _MODULES:
     import_module(_name)
 # What each service would otherwise do to its own copy.
 configure_mappers()
-with contextlib.suppress(OSError, Unavailable), tempfile.TemporaryDirectory(prefix="imageblur-") as _folder:
-    _database = Database(f"sqlite:///{Path(_folder) / 'empty.db'}")
-    _database.ping()
-    with _database.write():
-        pass
-    _database.close()
+_database = Database("sqlite:///file::memory:?uri=true")
+_database.ping()
+with _database.write():
+    pass
+_database.close()
 # The collector writes to the objects that it looks at, which would copy their memory for each service.
 gc.freeze()
 gc.enable()

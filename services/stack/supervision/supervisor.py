@@ -43,6 +43,10 @@ class Supervisor:
         self._watchers.append(asyncio.create_task(self._watch(process), name=f"watch-{program.name}"))
         return process
 
+    def start_later(self, program: Program, delay: float) -> None:
+        """Start a program after so many seconds, as soon as that succeeds, and keep it running."""
+        self._watchers.append(asyncio.create_task(self._watch_later(program, delay), name=f"watch-{program.name}"))
+
     async def run_once(self, program: Program) -> int:
         """Run a program to its end; return its exit code, or the negative number of the signal that ended it."""
         process = self._launch(program)
@@ -73,6 +77,9 @@ class Supervisor:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has already ended and been reaped
             self._registry.add(name, process.pid, program.stop_stage)
         return process
+
+    async def _watch_later(self, program: Program, delay: float) -> None:
+        await self._watch(await self._restart(program, delay, Backoff()))
 
     async def _watch(self, process: RunningProcess) -> None:
         program = process.program

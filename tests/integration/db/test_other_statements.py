@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,8 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text, update
+from sqlalchemy.schema import CreateIndex
 
 from services.common import migrations
+from services.common.db import revision
 from services.common.db.engine import Database
 from services.common.db.mail import batches, emails, mailings, subscribers
 from services.common.db.models import Base, Email, Mailing, OperatorJob, Subscriber
@@ -27,10 +30,34 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
     migrations.check(database)
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        if database.is_sqlite:  # PostgreSQL writes the conditions anew
+            made = {_words(sql) for sql in connection.scalars(text("SELECT sql FROM sqlite_master")) if sql}
+            indices = [index for table in Base.metadata.tables.values() for index in table.indexes]
+            assert {_words(str(CreateIndex(index).compile(database.engine))) for index in indices} <= made
+
+
+def _words(sql: str) -> str:
+    return " ".join(sql.replace('"', "").split())
 
 
 def test_the_revision_that_services_ask_for_is_the_newest() -> None:
-    assert ScriptDirectory(str(files(migrations))).get_current_head() == migrations.HEAD
+    assert ScriptDirectory(str(files(migrations))).get_current_head() == revision.HEAD
+
+
+def test_a_start_sees_whether_there_is_something_to_migrate(tmp_path: Path) -> None:
+    path = tmp_path / "a folder?" / "imageblur.db"
+    assert not revision.is_current(path)
+    assert not path.exists()
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 100)
+    assert not revision.is_current(path)
+    path.unlink()
+    database = Database(f"sqlite:///{tmp_path / 'imageblur.db'}")
+    for upgrade_to in (None, "0021", revision.HEAD):
+        if upgrade_to:
+            migrations.upgrade(database, upgrade_to)
+        assert revision.is_current(tmp_path / "imageblur.db") == (upgrade_to == revision.HEAD)
+    database.close()
 
 
 def test_a_database_at_another_revision_is_refused_by_name(empty_database: Database) -> None:

@@ -1,7 +1,7 @@
 """Serve a stack of other programs: `python -m tests.integration.stack.driver FILE`.
 
-FILE is JSON: `broker` (whether to run Valkey), `prepare`, `services`, `probe` (fields of Program), `port` of the
-gateway or null.
+FILE is JSON: `broker` (whether to run Valkey), `prepare`, `services`, `probe`, `later` (fields of Program), `port` of
+the gateway or null.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ def main() -> int:
         prepare=Program(**wanted["prepare"]) if wanted["prepare"] else None,
         services=tuple(Program(**service) for service in wanted["services"]),
         probe=Program(**wanted["probe"]),
+        later=tuple(Program(**service) for service in wanted.get("later", ())),
         endpoints=(Endpoint("127.0.0.1", wanted["port"], "IMAGEBLUR_GATEWAY_ADDRESS", "127.0.0.1:{port}"),)
         if wanted["port"]
         else (),

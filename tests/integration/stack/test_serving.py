@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ class Terminal:
         prepare: str | None = None,
         port: int | None = None,
         probe: str = "pass",
+        later: Sequence[Program] = (),
         **environment: str,
     ) -> subprocess.Popen[str]:
         plan = {
@@ -79,6 +80,7 @@ class Terminal:
             "prepare": asdict(Program("prepare", (sys.executable, "-c", prepare))) if prepare else None,
             "services": [asdict(service) for service in services],
             "probe": asdict(Program("health", (sys.executable, "-c", probe))),
+            "later": [asdict(service) for service in later],
             "port": port,
         }
         (self.folder / "plan.json").write_text(json.dumps(plan))
@@ -173,6 +175,15 @@ def test_a_service_that_dies_is_restarted(terminal: Terminal) -> None:
     output = end(stack)
     assert "stack  | mailer was ended by SIGKILL; restart in 0.5 s\n" in output
     assert terminal.living() == []
+
+
+def test_a_later_service_starts_and_is_kept_running(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("gateway"), later=[terminal.service("mailer")])
+    eventually(lambda: terminal.processes("up", "mailer"))[0].kill()
+    eventually(lambda: len([event for event in terminal.events() if event.startswith("up:mailer")]) == 2)
+    output = end(stack)
+    assert "stack   | mailer was ended by SIGKILL; restart in 0.5 s\n" in output
+    assert (stack.returncode, terminal.living()) == (0, [])
 
 
 def test_orphans_end_before_their_service_restarts(terminal: Terminal) -> None:

@@ -95,8 +95,9 @@ def test_settings_are_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert not data_folder.secret_key.exists()
     programs = default_programs(settings, data_folder)
     assert programs.broker is None
-    assert [service.name for service in programs.services] == ["web", "blur_worker", "gateway", "background"]
-    assert programs.services[-1].arguments[-2:] == ("services.scheduler=20", "services.mailer=75"), "without a mailbox"
+    assert [service.name for service in programs.services] == ["gateway", "blur_worker", "web"]
+    assert [service.name for service in programs.later] == ["background"]
+    assert programs.later[0].arguments[-2:] == ("services.scheduler=20", "services.mailer=75"), "without a mailbox"
     assert [endpoint.port for endpoint in programs.endpoints] == [8080, 50051]
 
 
@@ -177,13 +178,11 @@ def test_services_stop_before_their_dependencies(
         monkeypatch.setenv(f"IMAGEBLUR_{variable}", "127.0.0.1")
     programs = default_programs(StackSettings(), DataFolder(tmp_path))
     assert programs.broker is not None
-    stages = {program.name: program.stop_stage for program in (*programs.services, programs.broker)}
+    stages = {program.name: program.stop_stage for program in (*programs.services, *programs.later, programs.broker)}
     assert sorted(stages, key=lambda name: stages[name]) == names
 
 
 def test_small_services_stop_in_one_process_in_the_same_order(tmp_path: Path) -> None:
-    arguments = {
-        program.name: program.arguments for program in default_programs(StackSettings(), DataFolder(tmp_path)).services
-    }
+    (background,) = default_programs(StackSettings(), DataFolder(tmp_path)).later
     last = ("services.scheduler=20", "services.mailer=75", "services.stack.embedded.mailbox=10")
-    assert arguments["background"][-3:] == last
+    assert background.arguments[-3:] == last

@@ -1,6 +1,6 @@
-"""Imported first by fork servers: nothing that they load is garbage, and to look for it takes a sixth of the time.
+"""Imported first by programs that load much: none of it is garbage, and to look for it takes a sixth of the time.
 
-The last module that they load enables collections again, for their forks.
+They enable collections again themselves: fork servers by the last module that they load, for their forks.
 """
 
 import gc
