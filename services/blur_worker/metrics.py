@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -77,7 +78,12 @@ def stage(name: str) -> Iterator[None]:
 
 def observe_stage(name: str, seconds: float) -> None:
     """Record the duration of a stage of an image."""
-    _STAGE_SECONDS.labels(name).observe(seconds)
+    _stage(name).observe(seconds)
+
+
+@cache
+def _stage(name: str) -> Histogram:
+    return _STAGE_SECONDS.labels(name)
 
 
 def watch_children(expected: int, alive: Callable[[], int]) -> None:

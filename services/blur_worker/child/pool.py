@@ -5,13 +5,14 @@ import functools
 import multiprocessing
 import os
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import send_handle
+from multiprocessing.reduction import sendfds
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,16 @@ class ChildPool:
 
         Arguments and errors are those of `run`.
         """
-        with original.open("rb") as source, result.open("wb") as target:
-            descriptors = (source.fileno(), target.fileno())
-            task = BlurTask(spec=spec, name=str(original), descriptors=descriptors)
+        descriptors: list[int] = []
+        try:
+            descriptors.append(os.open(original, os.O_RDONLY))
+            descriptors.append(os.open(result, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
+            task = BlurTask(spec=spec, name=str(original), descriptors=tuple(descriptors))
             blurred: BlurredFile = self.run(task, on_start, wait_seconds=wait_seconds, seconds=seconds)
             return blurred
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def run(
         self,
@@ -149,7 +155,7 @@ class ChildPool:
 
     def _give_back(self, slot: "_Slot") -> None:
         """Let the next task have a slot, once its process is replaced if it has died."""
-        if not slot.alive:
+        if not slot.started:
             # Not by this thread, which has an outcome to record.
             restart = threading.Thread(target=self._restart, args=(slot,), name="child restart", daemon=True)
             with contextlib.suppress(RuntimeError):  # there are too many threads, or the interpreter shuts down
@@ -212,6 +218,11 @@ class _Slot:
         process = self._process
         # Not `is_alive`, which would reap the process: that is for the thread that works with it.
         return process is not None and not wait([process.sentinel], 0)
+
+    @property
+    def started(self) -> bool:
+        """Whether the process was started, and not killed since."""
+        return self._process is not None
 
     def start(self) -> Connection:
         """Start the process unless it is alive. Raises: Unavailable."""
@@ -294,12 +305,13 @@ class _Slot:
 
     def _send(self, task: Task) -> Connection:
         for _ in range(MAX_STARTS):
-            pipe = self.start()
+            pipe = self._pipe or self.start()
             # A child process that died while it was idle has closed its end: no fault of this image.
             with contextlib.suppress(OSError):
                 pipe.send(task)
-                for descriptor in getattr(task, "descriptors", ()):
-                    send_handle(pipe, descriptor, None)
+                if descriptors := getattr(task, "descriptors", ()):
+                    with socket.fromfd(pipe.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
+                        sendfds(end, descriptors)
                 return pipe
             self.stop()
         raise Unavailable("no child process stays alive")

@@ -7,6 +7,7 @@ import hashlib
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
+from multiprocessing.reduction import recvfds
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -232,7 +233,8 @@ def _receive(pipe: Connection) -> Any:
     """Receive a task, and the descriptors that follow it."""
     task = pipe.recv()
     if descriptors := getattr(task, "descriptors", ()):
-        return replace(task, descriptors=tuple(recv_handle(pipe) for _ in descriptors))
+        with socket.fromfd(pipe.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
+            return replace(task, descriptors=tuple(recvfds(end, len(descriptors))))
     return task
 
 

@@ -40,7 +40,8 @@ class ScratchFolder:
             OSError: The folder cannot be written.
         """
         # Somebody who cleans temporary folders may have removed it.
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        if not self.path.is_dir():
+            self.path.mkdir(mode=0o700, exist_ok=True)
         stored, result = blobs.local_path(original_key), self.path / f"{name}.result"
         fetched = self.path / f"{name}.source"
         try:
@@ -50,7 +51,7 @@ class ScratchFolder:
                         writer.write(chunk)
             yield stored or fetched, result
         finally:
-            self._leftovers |= {fetched, result}
+            self._leftovers |= {result} if stored else {result, fetched}
             self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:

@@ -59,6 +59,7 @@ class Database:
             self.engine = create_engine(
                 parsed,
                 pool_size=pool_size,
+                pool_use_lifo=True,  # SQLite reads its pages again in a connection that did not write them
                 max_overflow=4,
                 pool_pre_ping=not self.is_sqlite,
                 hide_parameters=True,  # errors are logged, and values may be addresses

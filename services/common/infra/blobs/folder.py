@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _THREADS = 8
@@ -52,13 +52,23 @@ def _parent(key: str) -> str:
 
 
 def _sync_in(pool: ThreadPoolExecutor, paths: Sequence[Path]) -> None:
-    """Sync all; raise one of the errors."""
-    syncs = [pool.submit(_sync_one, path) for path in paths]
-    wait(syncs)
-    errors = [error for sync in syncs if (error := sync.exception())]
+    """Sync all, a share of them in each thread; raise one of the errors."""
+    shares = [paths[number::_THREADS] for number in range(min(_THREADS, len(paths)))]
+    errors = [error for found in pool.map(_sync_share, shares) for error in found]
     if errors:
         # That a file is missing is of no importance beside a disk that has lost another.
         raise next((error for error in errors if not isinstance(error, FileNotFoundError)), errors[0])
+
+
+def _sync_share(paths: Sequence[Path]) -> list[OSError]:
+    """Sync all; return the errors."""
+    errors = []
+    for path in paths:
+        try:
+            _sync_one(path)
+        except OSError as error:
+            errors.append(error)
+    return errors
 
 
 def _sync_one(path: Path) -> None:

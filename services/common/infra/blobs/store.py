@@ -75,10 +75,13 @@ class BlobStore:
             if not self.folder:
                 obstore.put(self._store, key, file)
                 return
-            self._check_folder()
             blob = self.folder / key
-            blob.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(blob)
+            try:
+                file.replace(blob)
+            except FileNotFoundError:
+                self._check_folder()
+                blob.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(blob)
 
     @asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator[BlobWriter]:

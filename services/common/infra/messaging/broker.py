@@ -131,6 +131,8 @@ class Broker(RedisBroker):
 
     def announce(self, *order_ids: UUID, ended: bool = False) -> None:
         """Publish change hints for watchers; they report an ended order at once. A lost hint costs a moment."""
+        if not order_ids:
+            return
         pipeline = self.client.pipeline(transaction=False)
         for order_id in order_ids:
             pipeline.publish(ENDED if ended else CHANGED, order_id.bytes)
