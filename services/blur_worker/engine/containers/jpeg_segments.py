@@ -4,6 +4,10 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
+
+from services.blur_worker.engine.compiling import compiled
+from services.blur_worker.engine.jpeg.vectors import BYTES, equal_bytes, lowest_bit
 
 SOI, EOI, SOS, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _TEM, _RST0, _RST7 = 0x01, 0xD0, 0xD7
@@ -54,10 +58,7 @@ def count_behind(data: bytes, start: int, limit: int, scan_limit: int) -> tuple[
         limit: Segments from which on it is worth to count exactly: other data may look like markers.
         scan_limit: The same for scans.
     """
-    array = np.frombuffer(data, np.uint8)[start:]
-    after = array[1:][np.flatnonzero((array[:-1] == 0xFF) & (array[1:] >= 0xC0))]
-    segment_count = int(np.count_nonzero((after < _RST0) | (after > _RST7)))
-    scan_count = int(np.count_nonzero(after == SOS))
+    segment_count, scan_count = _count_markers(np.frombuffer(data, np.uint8), start)
     if segment_count <= limit and scan_count <= scan_limit:
         return segment_count, scan_count
     segment_count = scan_count = 0
@@ -69,4 +70,22 @@ def count_behind(data: bytes, start: int, limit: int, scan_limit: int) -> tuple[
             break
         scan_count += marker == SOS
         at += int.from_bytes(data[at : at + 2], "big")
+    return segment_count, scan_count
+
+
+@compiled("UniTuple(int64, 2)(Array(uint8, 1, 'C', readonly=True), int64)", nrt=False)
+def _count_markers(data: NDArray[np.uint8], start: int) -> tuple[int, int]:
+    """Return how many markers from 0xC0 on, but RST, seem to be there, and how many of them are SOS."""
+    segment_count = scan_count = np.int64(0)
+    at = np.int64(start)
+    while at + 1 < len(data):
+        whole = at + BYTES < len(data)
+        found = equal_bytes(data, at, 0xFF) if whole else np.uint64(data[at] == 0xFF)
+        while found:
+            marker = data[np.uint64(at) + lowest_bit(found) + np.uint64(1)]
+            found &= found - np.uint64(1)
+            if marker >= 0xC0 and not _RST0 <= marker <= _RST7:
+                segment_count += 1
+                scan_count += marker == SOS
+        at += BYTES if whole else 1
     return segment_count, scan_count

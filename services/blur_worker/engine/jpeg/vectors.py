@@ -19,8 +19,11 @@ from services.blur_worker.engine.compiling import intrinsic
 
 VECTOR, SHORT = 16, 8
 """Numbers in a vector."""
+BYTES = 64
+"""Bytes in a vector of these."""
 
 _INT = llvmlite.ir.IntType(32)
+_BYTE_VECTOR = llvmlite.ir.VectorType(llvmlite.ir.IntType(8), BYTES)
 _FLAGS = ("contract", "nnan", "ninf", "nsz")
 _WHOLE_FLOATS = 1.5 * 2**23
 
@@ -205,6 +208,30 @@ def _lowest_bit(_context: Any, bits: Any) -> Any:
     return bits(bits), generate
 
 
+def _copy_bytes(_context: Any, array: Any, at: Any, out: Any, to: Any) -> Any:
+    from numba import types  # noqa: PLC0415
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source = _place(context, builder, signature, arguments, 0, _BYTE_VECTOR)
+        target = _place(context, builder, signature, arguments, 2, _BYTE_VECTOR)
+        builder.store(builder.load(source, align=1), target, align=1)
+        return context.get_dummy_value()
+
+    return types.none(array, at, out, to), generate
+
+
+def _equal_bytes(_context: Any, array: Any, at: Any, value: Any) -> Any:
+    from numba import types  # noqa: PLC0415
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = builder.load(_place(context, builder, signature, arguments, 0, _BYTE_VECTOR), align=1)
+        wanted = context.cast(builder, arguments[2], signature.args[2], types.uint8)
+        equal = builder.icmp_unsigned("==", found, _everywhere(builder, wanted, BYTES))
+        return builder.bitcast(equal, llvmlite.ir.IntType(64))
+
+    return types.uint64(array, at, value), generate
+
+
 if TYPE_CHECKING:
 
     class Vector:
@@ -245,9 +272,16 @@ if TYPE_CHECKING:
 
     def lowest_bit(bits: np.uint64) -> np.uint64:
         """Return the place of the lowest bit of a number that is not 0."""
+
+    def copy_bytes(array: NDArray[np.uint8], at: int, out: NDArray[np.uint8], to: int) -> None:
+        """Copy BYTES bytes."""
+
+    def equal_bytes(array: NDArray[np.uint8], at: int, value: int) -> np.uint64:
+        """Return which of BYTES bytes have this value, as bits, the first one lowest."""
 else:
     load, load_short, load_some = intrinsic(_load_of(VECTOR)), intrinsic(_load_of(SHORT)), intrinsic(_load_some)
     store, store_some = intrinsic(_store), intrinsic(_store_some)
     spread, spread_short = intrinsic(_spread_over(VECTOR)), intrinsic(_spread_over(SHORT))
     rounded = intrinsic(_rounded)
     no_bits, with_bit, lowest_bit = intrinsic(_no_bits), intrinsic(_with_bit), intrinsic(_lowest_bit)
+    copy_bytes, equal_bytes = intrinsic(_copy_bytes), intrinsic(_equal_bytes)

@@ -8,33 +8,27 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.decode.clamped_blocks import clamp_samples
-from services.blur_worker.engine.jpeg.decode.layout import COMPONENT, KEPT, block_place, decoded_place
-from services.blur_worker.engine.jpeg.format.markers import ZIGZAG
+from services.blur_worker.engine.jpeg.decode.layout import COMPONENT, block_place, decoded_place
+from services.blur_worker.engine.jpeg.decode.rows_of_eight import combine
 
 
 @compiled(nrt=False)
 def _fit(component: np.record, y: int, x: int, out: NDArray[np.float32]) -> None:
     _, place = decoded_place(component, y, x)
     block = component.whole
+    across, down = block + 64, block + 128
     for index in range(64):
         out[block + index] = out[place + index]
     if component.highest < np.inf:
         clamp_samples(block, 8, out)
     base = block_place(component, y, x)
     right, bottom = np.int64(x >= component.whole_columns), np.int64(y >= component.whole_rows)
-    for row in range(8):
-        for u in range(8):
-            total = np.float32(0)
-            for index in range(8):
-                total += component.fit_across[right, u, index] * out[block + 8 * row + index]
-            component.scratch[row, u] = total
-    for k in range(64):
-        target = component.targets[KEPT, k]
-        if target >= 0:
-            total = np.float32(0)
-            for index in range(8):
-                total += component.fit_down[bottom, ZIGZAG[k] // 8, index] * component.scratch[index, ZIGZAG[k] % 8]
-            out[base + target] = total
+    for row in range(0, 64, 8):
+        combine(component.fit_across, 64 * right, out, block + row, out, across + row)
+    for row in range(0, 64, 8):
+        combine(out, across, component.fit_down, 64 * bottom + row, out, down + row)
+    for index in range(component.wanted_count):
+        out[base + component.wanted_at[index]] = out[down + component.wanted_of[index]]
 
 
 @compiled("void(Components, float32[::1])", types={"Components": np.zeros(1, COMPONENT)}, nrt=False)

@@ -36,9 +36,8 @@ COMPONENT = np.dtype(
         ("last", "i8", 3),  # by kind: the last of them
         ("factors", "f4", 64),  # by k: what a coefficient is multiplied by
         # What a block of the last column, and one of the last row, is multiplied by: 1, or a fit if the border cuts it.
-        ("fit_across", "f4", (2, 8, 8)),
+        ("fit_across", "f4", (2, 8, 8)),  # transposed
         ("fit_down", "f4", (2, 8, 8)),
-        ("scratch", "f4", (8, 8)),
         # For samples that leave what can be shown, see `clamped_blocks`.
         ("highest", "f4"),  # how far samples may be from -0.5
         ("beyond", "f4"),  # what SKIP_SUM_UNIT of those that are skipped stand for, roughly

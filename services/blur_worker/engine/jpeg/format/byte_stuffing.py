@@ -1,6 +1,7 @@
 """Entropy-coded segments without byte stuffing (T.81, B.1.1.5).
 
-What keeps indices in range: no more bytes are written than are read, and no more segments than there is room for.
+What keeps indices in range: no more bytes are written than are read, but for a vector behind them, and no more segments
+than there is room for.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,10 @@ from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.format.frame import FrameHeader
 from services.blur_worker.engine.jpeg.format.markers import UnsupportedJpeg
 from services.blur_worker.engine.jpeg.format.scan_header import ScanHeader
+from services.blur_worker.engine.jpeg.vectors import BYTES, copy_bytes, equal_bytes, lowest_bit
 
 _PADDING = 512
-"""Bytes beyond the data that may be read: more than a block can take."""
-_AT_ONCE = 8
-"""Bytes that are copied at a time while none is 0xFF."""
+"""Bytes beyond the data that may be read, or written for the moment: more than a block can take, or a vector."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _remove_stuffing(
     Args:
         data: The file.
         start: Where the first segment begins, at most the size of the file.
-        out: Takes the bytes; as long as what is left of the file.
+        out: Takes the bytes; a vector longer than what is left of the file.
         bounds: Takes the bounds of the segments.
 
     Returns:
@@ -67,21 +67,24 @@ def _remove_stuffing(
     at, written, count = np.int64(start), np.int64(0), np.int64(1)
     bounds[0] = 0
     while at + 1 < len(data):
-        if at + _AT_ONCE <= len(data):
-            found = False
-            for index in range(_AT_ONCE):
-                found |= data[np.uint64(at + index)] == 0xFF
-            if not found:
-                for index in range(_AT_ONCE):
-                    out[np.uint64(written + index)] = data[np.uint64(at + index)]
-                written += _AT_ONCE
-                at += _AT_ONCE
+        if at + BYTES <= len(data):
+            copy_bytes(data, at, out, written)
+            found = equal_bytes(data, at, 0xFF)
+            plain = np.int64(lowest_bit(found)) if found else np.int64(BYTES)
+            at += plain
+            written += plain
+            if not found or at + 1 == len(data):
                 continue
-        byte, after = data[at], data[at + 1]
-        if byte != 0xFF or after == 0:
-            out[written] = byte
+        elif data[at] != 0xFF:
+            out[written] = data[at]
             written += 1
-            at += 1 if byte != 0xFF else 2
+            at += 1
+            continue
+        after = data[at + 1]
+        if after == 0:
+            out[written] = 0xFF
+            written += 1
+            at += 2
         elif 0xD0 <= after <= 0xD7:
             if count + 1 >= len(bounds) or after - 0xD0 != (count - 1) % 8:
                 return at, -1

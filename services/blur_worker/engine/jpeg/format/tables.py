@@ -1,7 +1,8 @@
 """Tables that marker segments define (T.81, B.2.4)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +51,14 @@ def quantization_tables(parameters: bytes) -> Iterator[tuple[int, QuantizationTa
         parameters = parameters[end:]
 
 
-def huffman_tables(parameters: bytes) -> Iterator[tuple[int, int, HuffmanTable]]:
+@lru_cache(maxsize=32)
+def huffman_tables(parameters: bytes) -> Sequence[tuple[int, int, HuffmanTable]]:
     """Parse DHT (B.2.4.2): of each table its class (0: DC, 1: AC), its number, and the table.
 
     Raises:
         UnsupportedJpeg: A table is malformed.
     """
+    found = []
     while parameters:
         tc, th, bits = parameters[0] >> 4, parameters[0] & 15, tuple(parameters[1:17])
         huffval = parameters[17 : 17 + sum(bits)]
@@ -63,5 +66,6 @@ def huffman_tables(parameters: bytes) -> Iterator[tuple[int, int, HuffmanTable]]
             raise UnsupportedJpeg("a malformed Huffman table")
         if sum(count << (15 - index) for index, count in enumerate(bits)) >= 1 << 16:
             raise UnsupportedJpeg("more codes than there can be")  # a code of ones alone is none: libjpeg agrees
-        yield tc, th, HuffmanTable(bits, huffval)
+        found.append((tc, th, HuffmanTable(bits, huffval)))
         parameters = parameters[17 + len(huffval) :]
+    return found

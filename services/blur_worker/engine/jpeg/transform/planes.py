@@ -74,7 +74,8 @@ class CoefficientPlane(PlaneSize):
         made["share"], made["often"] = SHARE_OF_TEXT if self.sharp else SHARE, self.sharp
         made["highest"], made["whole"] = np.inf if self.as_stored else _HIGHEST, self.whole
         made["fit_across"][0] = made["fit_down"][0] = _IDENTITY
-        made["fit_across"][1], made["fit_down"][1] = self._fits()
+        across, made["fit_down"][1] = self._fits()
+        made["fit_across"][1] = across.T
         return made
 
     def upright_quantization(self, quantization: QuantizationTable) -> QuantizationTable:
