@@ -76,8 +76,8 @@ def count_behind(data: bytes, start: int, limit: int, scan_limit: int) -> tuple[
 @compiled("UniTuple(int64, 2)(Array(uint8, 1, 'C', readonly=True), int64)", nrt=False)
 def _count_markers(data: NDArray[np.uint8], start: int) -> tuple[int, int]:
     """Return how many markers from 0xC0 on, but RST, seem to be there, and how many of them are SOS."""
-    segment_count = scan_count = np.int64(0)
-    at = np.int64(start)
+    segment_count = scan_count = 0
+    at = start
     while at + 1 < len(data):
         whole = at + BYTES < len(data)
         found = equal_bytes(data, at, 0xFF) if whole else np.uint64(data[at] == 0xFF)
