@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur_client.errors import ImageBlurClientError, NotFoundError
@@ -18,13 +19,11 @@ from services.web.gateway.client import GatewayClient
 from services.web.http.templates import PRIVATE
 from services.web.orders.body_reader import BodyReader
 from services.web.orders.downloads import DownloadPages, drawing
+from services.web.orders.events import change_events
 from services.web.orders.manifest import Manifest
 from services.web.orders.multipart import read_form
 from services.web.orders.uploaded_form import UploadedForm
 from services.web.orders.uploads import CHUNK_BYTES
-
-KEEPALIVE_SECONDS = 20.0
-"""Interval of comments in a stream of events: proxies close silent connections."""
 
 
 class ApiOrders:
@@ -89,35 +88,21 @@ class ApiOrders:
                 return await upload.place(Manifest(parse_header(form.fields, spec), images), _contents(form))
 
     async def _events(self, gateway: GatewayClient, order_id: str, after: int) -> AsyncIterator[bytes]:
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        changes = change_events(
+            gateway, order_id, after, self._stopping, event=_change, end=b"event: end\ndata: {}\n\n"
+        )
         try:
-            async with gateway.watch(order_id, after) as changes:
-                while True:
-                    following = asyncio.ensure_future(_next(changes))
-                    while not following.done():
-                        await asyncio.wait(
-                            {following, stopping}, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                        )
-                        if stopping.done():
-                            following.cancel()
-                            return  # the client connects to the next server, with the last revision
-                        if not following.done():
-                            yield b": \n\n"
-                    if (change := following.result()) is None:
-                        yield b"event: end\ndata: {}\n\n"
-                        return
-                    data = json.dumps(as_dict(change))
-                    yield f"id: {change.order.revision}\nevent: change\ndata: {data}\n\n".encode()
+            async with aclosing(changes):
+                async for event in changes:
+                    yield event
         except NotFoundError:
             yield b"event: deleted\ndata: {}\n\n"
         except ImageBlurClientError:
             return  # the client connects again
-        finally:
-            stopping.cancel()
 
 
-async def _next(changes: AsyncIterator[pb.WatchStatusResponse]) -> pb.WatchStatusResponse | None:
-    return await anext(changes, None)
+def _change(change: pb.WatchStatusResponse) -> bytes:
+    return f"id: {change.order.revision}\nevent: change\ndata: {json.dumps(as_dict(change))}\n\n".encode()
 
 
 async def _contents(form: UploadedForm) -> AsyncIterator[AsyncIterator[bytes]]:

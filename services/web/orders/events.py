@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
 from imageblur.v1.blur_service_pb2 import WatchStatusResponse
 from imageblur_client.errors import ImageBlurClientError, NotFoundError, RetryableError
@@ -15,7 +16,7 @@ from services.web.http.templates import PRIVATE, PageRenderer
 from services.web.orders.view import OrderFragments, image_views, is_settled, order_state
 
 KEEPALIVE_SECONDS = 20.0
-"""Interval of comments: proxies close silent connections, and a write detects a browser that disconnected."""
+"""Interval of comments: proxies close silent connections, and a write detects a client that disconnected."""
 _RETRY = b"retry: 1500\n\n"
 
 
@@ -39,32 +40,58 @@ class OrderEvents:
 
     async def _events(self, fragments: OrderFragments, order_id: str, shown: range, after: int) -> AsyncIterator[bytes]:
         yield _RETRY
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        changes = change_events(
+            self._gateway, order_id, after, self._stopping, event=lambda change: _event(fragments, change, shown)
+        )
         try:
-            async with self._gateway.watch(order_id, after) as changes:
-                while True:
-                    following = asyncio.ensure_future(_next(changes))
-                    while not following.done():
-                        await asyncio.wait(
-                            {following, stopping}, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                        )
-                        if stopping.done():
-                            following.cancel()
-                            return  # the browser reconnects to the next server
-                        if not following.done():
-                            yield b": \n\n"
-                    change = following.result()
-                    if change is None:
-                        return
-                    yield _event(fragments, change, shown)
+            async with aclosing(changes):
+                async for event in changes:
+                    yield event
         except NotFoundError:
             yield b"event: deleted\ndata: \n\n"
         except RetryableError:
             return  # the browser reconnects
         except ImageBlurClientError:
             yield b"event: failed\ndata: \n\n"
-        finally:
-            stopping.cancel()
+
+
+async def change_events(
+    gateway: GatewayClient,
+    order_id: str,
+    after: int,
+    stopping: asyncio.Event,
+    *,
+    event: Callable[[WatchStatusResponse], bytes],
+    end: bytes = b"",
+) -> AsyncGenerator[bytes, None]:
+    """Yield the event of each change after a revision, comments between them, and `end` after the last change.
+
+    Without `end` where the server stops: the client connects to the next one, with the last revision.
+
+    Raises:
+        ImageBlurClientError: The order is unknown, was deleted, or cannot be watched.
+    """
+    stopped = asyncio.ensure_future(stopping.wait())
+    try:
+        async with gateway.watch(order_id, after) as changes:
+            while True:
+                following = asyncio.ensure_future(_next(changes))
+                while not following.done():
+                    await asyncio.wait(
+                        {following, stopped}, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if stopped.done():
+                        following.cancel()
+                        return
+                    if not following.done():
+                        yield b": \n\n"
+                if (change := following.result()) is None:
+                    if end:
+                        yield end
+                    return
+                yield event(change)
+    finally:
+        stopped.cancel()
 
 
 async def _next(changes: AsyncIterator[WatchStatusResponse]) -> WatchStatusResponse | None:
