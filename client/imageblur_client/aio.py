@@ -116,20 +116,10 @@ class AsyncClient:
             options["email"], files = str(files), files_after_email
         header = requests.order_header(options)
         uploads = await asyncio.to_thread(lambda: [UploadFile.of(file) for file in listed(files)])
-        # gRPC's asynchronous interface loses an error that arrives during a write (grpc/grpc#36066).
-        if self._uploads is None:
-            self._uploads = open_channel(self.server, self._security)
         upload = UploadStream(header, uploads, on_progress, sources=sources, listings=listings)
-        sending = asyncio.ensure_future(
-            asyncio.to_thread(upload.send, BlurServiceStub(self._uploads), self._stream_timeout)
-        )
+        stub = self._upload_stub()
         with mapped_errors(self.server):
-            try:
-                return (await asyncio.shield(sending)).order
-            except asyncio.CancelledError:
-                upload.cancel()
-                await asyncio.wait([sending])
-                raise
+            return (await _in_thread(lambda: upload.send(stub, self._stream_timeout), upload.cancel)).order
 
     async def resumable_order(
         self,
@@ -146,10 +136,8 @@ class AsyncClient:
         What was sent before a cancellation is kept for a day. The callbacks are called from another thread.
         """
         header = requests.order_header(options)
-        if self._uploads is None:
-            self._uploads = open_channel(self.server, self._security)
         order = ResumableOrder(
-            stub=BlurServiceStub(self._uploads),
+            stub=self._upload_stub(),
             server=self.server,
             header=header,
             files=await asyncio.to_thread(lambda: [UploadFile.of(file) for file in listed(files)]),
@@ -158,13 +146,13 @@ class AsyncClient:
             on_progress=on_progress,
             on_interruption=on_interruption,
         )
-        sending = asyncio.ensure_future(asyncio.to_thread(order.send))
-        try:
-            return await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            order.cancel()
-            await asyncio.wait([sending])
-            raise
+        return await _in_thread(order.send, order.cancel)
+
+    def _upload_stub(self) -> BlurServiceStub:
+        # gRPC's asynchronous interface loses an error that arrives during a write (grpc/grpc#36066).
+        if self._uploads is None:
+            self._uploads = open_channel(self.server, self._security)
+        return BlurServiceStub(self._uploads)
 
     async def blur_image(self, file: AnyFile, *, spec: BlurSpec | None = None) -> blur.BlurImageResponse:
         """Blur one image and return it; the server keeps nothing of it."""
@@ -353,3 +341,14 @@ class AsyncClient:
         """End a subscription, either by address or by the token of a newsletter."""
         request = requests.unsubscribe_request(email, token)
         await self._call(self._subscription.Unsubscribe, request)
+
+
+async def _in_thread(send: Callable[[], _Response], cancel: Callable[[], None]) -> _Response:
+    """Send in a thread; a caller that is cancelled waits until the thread has ended, too."""
+    sending = asyncio.ensure_future(asyncio.to_thread(send))
+    try:
+        return await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        cancel()
+        await asyncio.wait([sending])
+        raise

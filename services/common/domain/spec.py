@@ -141,12 +141,6 @@ class Solid:
     def __post_init__(self) -> None:
         _check(_COLOR.fullmatch(self.color) is not None, "solid.color", "must look like #1a2b3c")
 
-    @property
-    def rgb(self) -> tuple[int, int, int]:
-        """Red, green and blue, 0 to 255."""
-        red, green, blue = bytes.fromhex(self.color[1:])
-        return red, green, blue
-
 
 @dataclass(frozen=True)
 class Redact:

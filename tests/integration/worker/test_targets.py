@@ -40,12 +40,6 @@ STRONG = BlurSpec(effect=Gaussian(sigma=20)).to_json()
 MakeBlur = Callable[[Places], BlurImage]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    return url
-
-
 @pytest.fixture
 def make_blur(database: Database, blobs: BlobStore, queues: Broker, children: ChildPool) -> Iterator[MakeBlur]:
     scratch = ScratchFolder(blobs.folder)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from services.blur_worker.engine.effects.gaussian import blur
 from services.blur_worker.engine.regions import region_mask
@@ -173,9 +173,10 @@ def changed(before: NDArray[np.float64], effect: Effect, size: tuple[int, int]) 
         case Redact():
             raise NotImplementedError
         case Solid():
-            fill = np.array([*effect.rgb, 255][: before.shape[2]], np.float64)
+            rgb = ImageColor.getrgb(effect.color)
+            fill = np.array([*rgb, 255][: before.shape[2]], np.float64)
             return np.zeros_like(before) + (
-                fill if len(fill) > 1 else samples(Image.new("RGB", (1, 1), effect.rgb).convert("L"))
+                fill if len(fill) > 1 else samples(Image.new("RGB", (1, 1), rgb).convert("L"))
             )
 
 
