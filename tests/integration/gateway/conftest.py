@@ -22,7 +22,7 @@ from services.gateway.server import serve
 from services.gateway.settings import GatewaySettings
 from services.scheduler.sweep import Sweep
 from tests.integration.steps_of_work import MakeWorker, worker
-from tests.support.files import files_below
+from tests.support.files import files_below, sizes_below
 from tests.support.serving import served
 from tests.support.valkey import ValkeyServer
 
@@ -43,6 +43,10 @@ class Gateway:
     def files(self) -> list[Path]:
         """What the blob store holds."""
         return files_below(self.folder)
+
+    def sizes(self) -> list[int]:
+        """The size of each of these files in bytes."""
+        return sizes_below(self.folder)
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_a_client_that_goes_away_makes_room_on_a_full_disk(gateway: Gateway, sto
         gone.wait(60)
 
     call = gateway.blur.StreamBlurOrder.future(parts())
-    eventually(lambda: sum(path.stat().st_size for path in gateway.files()) >= 7 * MIB)
+    eventually(lambda: sum(gateway.sizes()) >= 7 * MIB)
     fill(disk, leaving=0)
     call.cancel()
     gone.set()
