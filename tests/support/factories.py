@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from services.common.db.clock import now
 from services.common.db.engine import Database
-from services.common.db.models import Order
+from services.common.db.models import Image, Order
 from services.common.db.orders import new_orders
 from services.common.db.orders.new_orders import NewImage, NewOrder
 from services.common.domain.orders import OrderState
@@ -63,3 +64,9 @@ def place_order(
     with database.write() as session:
         stored = new_orders.insert_order(session, order, new, window=window)
     return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.enqueued])
+
+
+def enqueue_again(database: Database) -> None:
+    """Enqueue images that wait for a retry, as the sweep does after their delay."""
+    with database.write() as session:
+        session.execute(update(Image).values(enqueued_at=now()))

@@ -19,8 +19,8 @@ from services.common.infra.instant.instant_calls import (
     SEND,
     gateway_channel,
     outcome_head,
-    translated,
 )
+from services.common.infra.messaging.broker import broker_errors
 
 ANSWER_SECONDS = 5.0
 """How long a worker waits for its gateway, which answers at once or is gone."""
@@ -48,7 +48,7 @@ class WorkerExchange:
 
     def take(self, call_id: UUID) -> TakenCall | None:
         """Ask the gateway for the request of a call; None if the caller is gone."""
-        with translated():
+        with broker_errors():
             if self._pubsub is None:
                 self._pubsub = self._client.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]
                 self._pubsub.subscribe(self._listens)
@@ -62,7 +62,7 @@ class WorkerExchange:
         """Hand over an outcome, with the bytes of a result if there is one; False if the caller is gone."""
         gateway, direct = gateway_channel(call_id), result if len(result) <= DIRECT_BYTES else b""
         head = outcome_head(outcome, len(result), self._listener.direct)
-        with translated():
+        with broker_errors():
             if not self._client.publish(gateway, b"".join((OUTCOME, call_id.bytes, head, b"\n", direct))):
                 return False
             if direct or not result:

@@ -16,15 +16,8 @@ from services.common.domain.errors import Unavailable
 from services.common.domain.instant import InstantOutcome, outcome_from_json
 from services.common.infra import log
 from services.common.infra.instant.direct_calls import Direct
-from services.common.infra.instant.instant_calls import (
-    ID_BYTES,
-    OUTCOME,
-    READY,
-    RESULT,
-    SEND,
-    gateway_channel,
-    translated,
-)
+from services.common.infra.instant.instant_calls import ID_BYTES, OUTCOME, READY, RESULT, SEND, gateway_channel
+from services.common.infra.messaging.broker import broker_errors
 from services.common.infra.tasks import end_task
 
 RECONNECT_SECONDS = 0.5
@@ -87,12 +80,12 @@ class GatewayExchange:
     async def send(self, worker: WorkerReady, request: bytes) -> None:
         """Send the encoded request to a worker; one that is gone meanwhile does not get it."""
         self._worker = worker.listens
-        with translated():
+        with broker_errors():
             await self._client.publish(worker.listens, self.call_id.bytes + request)
 
     async def fetch(self) -> bytes:
         """Return a result that was not small."""
-        with translated():
+        with broker_errors():
             await self._client.publish(self._worker, self.call_id.bytes + SEND)
         while True:
             event = await self._next()

@@ -4,9 +4,9 @@ from typing import cast
 from uuid import UUID
 
 from services.common.domain.instant import InstantOutcome
-from services.common.infra.instant.instant_calls import OUTCOME, gateway_channel, outcome_head, translated
+from services.common.infra.instant.instant_calls import OUTCOME, gateway_channel, outcome_head
 from services.common.infra.messaging import dramatiq_private as private
-from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.broker import Broker, broker_errors
 from services.common.infra.messaging.messages import INSTANT_QUEUE, run_instant_call
 
 _WITHDRAW = "if redis.call('LREM', KEYS[1], 0, ARGV[1]) > 0 then redis.call('HDEL', KEYS[2], ARGV[1]) end"
@@ -26,7 +26,7 @@ class InstantQueue:
         pipeline = self._broker.client.pipeline(transaction=True)
         pipeline.hlen(self._keys[1])
         private.enqueue(self._broker, run_instant_call(call_id), _message_id(call_id), pipeline)
-        with translated():
+        with broker_errors():
             before = int(pipeline.execute()[0])
         if before >= max_calls:
             self.withdraw(call_id)
@@ -35,13 +35,13 @@ class InstantQueue:
 
     def withdraw(self, call_id: UUID) -> None:
         """Remove a call from the queue unless a worker has taken it."""
-        with translated():
+        with broker_errors():
             self._withdraw(keys=self._keys, args=[_message_id(call_id)])
 
     def refuse_waiting(self, outcome: InstantOutcome) -> int:
         """Withdraw all calls that no worker has taken, and answer them with this outcome; return their number."""
         refused = 0
-        with translated():
+        with broker_errors():
             ids = cast("list[bytes]", self._broker.client.lrange(self._keys[0], 0, -1))
             for call_id in (UUID(message_id.decode().partition(".")[0]) for message_id in ids):
                 self.withdraw(call_id)

@@ -22,7 +22,6 @@ from services.blur_worker.head_start.prepared import PreparedImages
 from services.blur_worker.images import time_slice
 from services.blur_worker.images.blur_image import BlurImage
 from services.blur_worker.images.result_limit import ResultLimit
-from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
 from services.common.db.orders import image_outcomes, orders, snapshots
@@ -34,7 +33,7 @@ from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.messaging.broker import Broker
 from services.common.infra.messaging.messages import BLUR_QUEUE, MAIL_QUEUE
 from tests.support.blur_workers import blur_worker
-from tests.support.factories import place_order
+from tests.support.factories import enqueue_again, place_order
 from tests.support.images import encode, photo
 from tests.support.waiting import eventually
 
@@ -235,12 +234,6 @@ def test_results_of_four_times_their_originals_have_no_limit_together(
     for image_id in ids:
         limited(blur, database, 1_000_000)(image_id)
     assert [image(database, image_id).state for image_id in ids] == ["SUCCEEDED", "SUCCEEDED"]
-
-
-def enqueue_again(database: Database) -> None:
-    """As the sweep does after the delay."""
-    with database.write() as session:
-        session.execute(update(Image).values(enqueued_at=now()))
 
 
 def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(

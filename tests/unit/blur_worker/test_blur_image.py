@@ -16,7 +16,6 @@ from services.blur_worker.child.pool import ChildCrashed
 from services.blur_worker.child.process import BlurredFile
 from services.blur_worker.images.blur_image import BlurImage
 from services.blur_worker.images.time_slice import TimeSlice
-from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.db.orders import image_outcomes, snapshots
@@ -28,7 +27,7 @@ from services.common.domain.spec import Format
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.messaging.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE
 from tests.support.blur_workers import blur_worker
-from tests.support.factories import PlacedOrder, new_images, place_order
+from tests.support.factories import PlacedOrder, enqueue_again, new_images, place_order
 from tests.support.fakes import FakeBlobs, FakeBroker, FakeChildPool, HourlyClock
 from tests.support.findings import FACES, FIND_FACES, announce, finding, inspection
 
@@ -68,12 +67,6 @@ def order(database: Database, blobs: FakeBlobs) -> PlacedOrder:
 def row(database: Database, order: PlacedOrder) -> Image:
     with database.read() as session:
         return session.get_one(Image, order.image_ids[0])
-
-
-def enqueue_again(database: Database) -> None:
-    """As the sweep does after the delay."""
-    with database.write() as session:
-        session.execute(update(Image).values(enqueued_at=now()))
 
 
 def count(outcome: str) -> float:

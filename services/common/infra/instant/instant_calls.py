@@ -19,13 +19,8 @@ the gateway. A publication that nobody receives ends the exchange: the other sid
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
-import redis
-
-from services.common.domain.errors import Unavailable
 from services.common.domain.instant import InstantOutcome, outcome_to_json
 from services.common.infra.instant.direct_calls import Direct
 
@@ -43,12 +38,3 @@ def outcome_head(outcome: InstantOutcome, result_bytes: int, direct: Direct | No
     """Return what precedes a result: the outcome, the size of the result, and where the worker takes calls."""
     values = {"outcome": outcome_to_json(outcome).decode(), "result_bytes": result_bytes}
     return json.dumps(values | ({"direct": vars(direct)} if direct else {})).encode()
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise Unavailable for errors of the broker."""
-    try:
-        yield
-    except (redis.RedisError, OSError) as error:
-        raise Unavailable("the broker cannot be reached") from error

@@ -108,7 +108,7 @@ class Broker(RedisBroker):
         pipeline = self.client.pipeline(transaction=False)
         pipeline.llen(private.waiting_key(self, queue))
         pipeline.hlen(private.messages_key(self, queue))
-        with _translated():
+        with broker_errors():
             waiting, known = pipeline.execute()
         return waiting, max(0, known - waiting)
 
@@ -118,7 +118,7 @@ class Broker(RedisBroker):
         Raises:
             Unavailable: The broker cannot be reached.
         """
-        with _translated():
+        with broker_errors():
             keys = cast("list[bytes]", self.client.hkeys(private.messages_key(self, queue)))
         return list(_subjects(keys))
 
@@ -140,7 +140,7 @@ class Broker(RedisBroker):
 
     def ping(self) -> None:
         """Reach the broker or raise Unavailable."""
-        with _translated():
+        with broker_errors():
             self.client.ping()
 
     def _execute(self, pipeline: redis.client.Pipeline, what: str) -> None:
@@ -164,7 +164,8 @@ def _set_event() -> threading.Event:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def broker_errors() -> Iterator[None]:
+    """Raise Unavailable for errors of the broker."""
     try:
         yield
     except (redis.RedisError, OSError) as error:
