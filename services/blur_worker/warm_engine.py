@@ -10,7 +10,7 @@ from services.blur_worker.engine import Limits, blur
 from services.blur_worker.engine.compiling.progress import compiled_modules
 from services.blur_worker.engine.finding.registry import Detectors
 from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
-from services.common.infra.process.page_out import page_out_libraries
+from services.common.infra.process.library_pages import release_code
 
 
 def _warm_up() -> None:
@@ -32,4 +32,4 @@ Detectors().models()
 # The collector writes to the objects that it looks at, which would copy their memory for each child process.
 gc.freeze()
 gc.enable()
-page_out_libraries()
+release_code()

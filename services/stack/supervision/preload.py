@@ -14,7 +14,7 @@ from setproctitle import setproctitle
 from sqlalchemy.orm import configure_mappers
 
 from services.common.db.engine import Database
-from services.common.infra.process.page_out import page_out_libraries
+from services.common.infra.process.library_pages import release_code
 
 _MODULES = (
     "grpc_health.v1.health_pb2_grpc",
@@ -41,4 +41,4 @@ _database.close()
 # The collector writes to the objects that it looks at, which would copy their memory for each service.
 gc.freeze()
 gc.enable()
-page_out_libraries()
+release_code()
