@@ -1,5 +1,6 @@
 """Versions side by side over a migration: what docs/operations.md promises of an upgrade."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +19,7 @@ from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import running, settings
 from tests.integration.steps_of_work import MakeWorker, work_off, worker
 from tests.integration.test_backup import PHOTO, place, roomy
+from tests.support.waiting import eventually
 
 __all__ = ["roomy", "settings", "worker"]
 
@@ -71,6 +73,24 @@ def test_orders_of_an_earlier_revision_go_on(
         work_off(blur)
     with empty_database.read() as session:
         assert session.execute(text("SELECT state FROM orders")).scalar() == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(("revision", "table"), [("0021", "unowned_blobs"), ("0022", "images")])
+def test_a_migration_waits_for_those_who_read_first_and_then_write(
+    empty_database: Database, revision: str, table: str
+) -> None:
+    if empty_database.is_sqlite:
+        pytest.skip("writers take turns from their first statement on")
+    migrations.upgrade(empty_database, revision)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = CAST(:name AS regclass)")
+    with ThreadPoolExecutor(1) as pool, empty_database.read() as watcher:
+        with empty_database.write() as session:
+            session.execute(text(f"SELECT 1 FROM {table} LIMIT 1"))
+            migration = pool.submit(migrations.upgrade, empty_database)
+            eventually(lambda: watcher.scalar(waiting, {"name": table}))
+            session.execute(text(f"DELETE FROM {table}"))
+        migration.result()
+    migrations.check(empty_database)
 
 
 def _insert(database: Database, name: str, **values: Any) -> None:

@@ -9,9 +9,9 @@ HEAD = "0023"
 
 
 def is_current(database: Path) -> bool:
-    """Return whether this SQLite database has that revision; False if there is none, or it cannot be read."""
+    """Return whether this SQLite database has that revision; False if there is none, or it cannot be read now."""
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", timeout=0, uri=True)) as connection:
             found: tuple[str] | None = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error:
         return False

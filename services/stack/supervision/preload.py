@@ -28,6 +28,7 @@ _MODULES = (
     "sqlalchemy.dialects.sqlite",
 )
 
+gc.disable()  # here, too: a fork of the stack, it has loaded `collect_later` already
 setproctitle(f"{sys.executable} -m {__name__}")
 for _name in _MODULES:
     import_module(_name)

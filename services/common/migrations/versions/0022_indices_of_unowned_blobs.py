@@ -16,8 +16,9 @@ _INDICES = {"UPLOADING": "heartbeat_at", "REMOVING": "order_id", "REMOVED": "che
 
 def upgrade() -> None:
     """Go to this revision."""
+    # First what takes the stronger lock: otherwise, on PostgreSQL, this and an upload may wait for one another.
+    op.drop_index("unowned_blobs_heartbeat_at", table_name="unowned_blobs")
     for state, column in _INDICES.items():
         where = sa.text(f"state = '{state}'")
         name = f"unowned_blobs_{state.lower()}"
         op.create_index(name, "unowned_blobs", [column], sqlite_where=where, postgresql_where=where)
-    op.drop_index("unowned_blobs_heartbeat_at", table_name="unowned_blobs")

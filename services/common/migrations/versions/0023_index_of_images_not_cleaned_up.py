@@ -17,6 +17,8 @@ _NOT_CLEANED_UP = sa.text("NOT tidied AND finished_at IS NOT NULL")
 
 def upgrade() -> None:
     """Go to this revision."""
+    # First what takes the stronger lock: otherwise, on PostgreSQL, this and a claim may wait for one another.
+    op.drop_index("images_untidied", table_name="images")
     op.create_index(
         "images_not_cleaned_up",
         "images",
@@ -24,4 +26,3 @@ def upgrade() -> None:
         sqlite_where=_NOT_CLEANED_UP,
         postgresql_where=_NOT_CLEANED_UP,
     )
-    op.drop_index("images_untidied", table_name="images")
