@@ -4,12 +4,14 @@ import contextlib
 import itertools
 import re
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.blur_worker.engine import Limits, blur
+from services.blur_worker.engine.jpeg.format.tables import huffman_tables
 from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.common.domain.errors import ImageError
@@ -26,6 +28,17 @@ SEEDS = [
     encode(photo(33, 17), "JPEG", subsampling="4:4:4", progressive=True),
     encode(photo(61, 43), "JPEG", subsampling="4:2:0", progressive=True, restart_marker_blocks=3),
 ]
+
+
+def test_thousands_of_huffman_tables_are_not_kept_in_memory() -> None:
+    bits = [bytes(int(index == length) for index in range(16)) for length in range(1, 16)]
+    segment = b"".join(b"\x00" + bits[number // 256] + bytes([number % 256]) for number in range(15 * 240))
+    tracemalloc.start()
+    count = sum(1 for _ in huffman_tables(segment))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 3600
+    assert kept < 200_000
 
 
 def survives(data: bytes) -> None:

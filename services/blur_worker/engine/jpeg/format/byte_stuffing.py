@@ -67,7 +67,12 @@ def _remove_stuffing(
     at, written, count = np.int64(start), np.int64(0), np.int64(1)
     bounds[0] = 0
     while at + 1 < len(data):
-        if at + BYTES <= len(data):
+        if data[at] != 0xFF:
+            if at + BYTES > len(data):
+                out[written] = data[at]
+                written += 1
+                at += 1
+                continue
             copy_bytes(data, at, out, written)
             found = equal_bytes(data, at, 0xFF)
             plain = np.int64(lowest_bit(found)) if found else np.int64(BYTES)
@@ -75,11 +80,6 @@ def _remove_stuffing(
             written += plain
             if not found or at + 1 == len(data):
                 continue
-        elif data[at] != 0xFF:
-            out[written] = data[at]
-            written += 1
-            at += 1
-            continue
         after = data[at + 1]
         if after == 0:
             out[written] = 0xFF

@@ -1,6 +1,6 @@
 """Tables that marker segments define (T.81, B.2.4)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -51,21 +51,24 @@ def quantization_tables(parameters: bytes) -> Iterator[tuple[int, QuantizationTa
         parameters = parameters[end:]
 
 
-@lru_cache(maxsize=32)
-def huffman_tables(parameters: bytes) -> Sequence[tuple[int, int, HuffmanTable]]:
+def huffman_tables(parameters: bytes) -> Iterator[tuple[int, int, HuffmanTable]]:
     """Parse DHT (B.2.4.2): of each table its class (0: DC, 1: AC), its number, and the table.
 
     Raises:
         UnsupportedJpeg: A table is malformed.
     """
-    found = []
     while parameters:
-        tc, th, bits = parameters[0] >> 4, parameters[0] & 15, tuple(parameters[1:17])
-        huffval = parameters[17 : 17 + sum(bits)]
-        if len(bits) != 16 or tc > 1 or th > 3 or not 0 < sum(bits) == len(huffval) <= 256:
-            raise UnsupportedJpeg("a malformed Huffman table")
-        if sum(count << (15 - index) for index, count in enumerate(bits)) >= 1 << 16:
-            raise UnsupportedJpeg("more codes than there can be")  # a code of ones alone is none: libjpeg agrees
-        found.append((tc, th, HuffmanTable(bits, huffval)))
-        parameters = parameters[17 + len(huffval) :]
-    return found
+        end = 17 + sum(parameters[1:17])
+        yield _huffman_table(parameters[:end])
+        parameters = parameters[end:]
+
+
+# Most photographs have the same tables. One by one they are small, however many a file has.
+@lru_cache(maxsize=32)
+def _huffman_table(parameters: bytes) -> tuple[int, int, HuffmanTable]:
+    tc, th, bits, huffval = parameters[0] >> 4, parameters[0] & 15, tuple(parameters[1:17]), parameters[17:]
+    if len(bits) != 16 or tc > 1 or th > 3 or not 0 < sum(bits) == len(huffval) <= 256:
+        raise UnsupportedJpeg("a malformed Huffman table")
+    if sum(count << (15 - index) for index, count in enumerate(bits)) >= 1 << 16:
+        raise UnsupportedJpeg("more codes than there can be")  # a code of ones alone is none: libjpeg agrees
+    return tc, th, HuffmanTable(bits, huffval)
