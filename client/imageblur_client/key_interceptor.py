@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import grpc
 
 
-class _Fields(NamedTuple):
+class _CallFields(NamedTuple):
     method: str
     timeout: float | None
     metadata: Any
@@ -15,7 +15,7 @@ class _Fields(NamedTuple):
     compression: Any
 
 
-class _Details(_Fields, grpc.ClientCallDetails):
+class _Details(_CallFields, grpc.ClientCallDetails):
     """Call details as an interceptor has to return them."""
 
 

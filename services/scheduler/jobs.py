@@ -22,7 +22,7 @@ from services.scheduler.sweep import Sweep
 
 WEEKLY_CHECK_SECONDS = 60
 """How late the weekly mailing may begin."""
-BLOBS_SECONDS = 30
+CLEANUP_SECONDS = 30
 """How long blobs may stay that nothing needs: those of broken and expired uploads, and originals that are due. And how
 long pending work may have times from before the database's clock was set back."""
 EXPIRY_INTERVAL_SECONDS = 300
@@ -54,11 +54,11 @@ def schedule(sweep: Sweep, mailings: StartMailings, *, sweep_seconds: float) -> 
         ("webhooks", sweep.webhooks, sweep_seconds),
         ("scheduled mailings", mailings.start_scheduled, sweep_seconds),
         ("mailings", sweep.mailings, sweep_seconds),
-        ("times", sweep.times, BLOBS_SECONDS),
-        ("blobs without an order", sweep.blobs_without_order, BLOBS_SECONDS),
-        ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),
-        ("uploads", sweep.uploads, BLOBS_SECONDS),
-        ("originals", sweep.originals, BLOBS_SECONDS),
+        ("times", sweep.times, CLEANUP_SECONDS),
+        ("blobs without an order", sweep.blobs_without_order, CLEANUP_SECONDS),
+        ("blobs of ended images", sweep.blobs_of_ended_images, CLEANUP_SECONDS),
+        ("uploads", sweep.uploads, CLEANUP_SECONDS),
+        ("originals", sweep.originals, CLEANUP_SECONDS),
         ("activity", sweep.summarise_activity, SUMMARY_SECONDS),
         ("expiry", sweep.expired, EXPIRY_INTERVAL_SECONDS),
         ("backlog", lambda: metrics.measure(sweep.database, sweep.broker), BACKLOG_SECONDS),

@@ -39,7 +39,8 @@ class BlurServiceStub:
     received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
     DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.
     UNAUTHENTICATED: the server requires an API key (API_KEY_REQUIRED), or the key is not valid (API_KEY_INVALID).
-    PERMISSION_DENIED: the key's role may not call this RPC (ROLE_NOT_ALLOWED).
+    PERMISSION_DENIED: the key's role (ROLE_NOT_ALLOWED) or its scopes (SCOPE_NOT_ALLOWED) do not allow this call, or
+    its order names places that are not for this key (PLACES_NOT_ALLOWED).
     INTERNAL: an internal error; details are in the server's log only.
     """
 
@@ -175,7 +176,8 @@ class BlurServiceServicer:
     received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
     DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.
     UNAUTHENTICATED: the server requires an API key (API_KEY_REQUIRED), or the key is not valid (API_KEY_INVALID).
-    PERMISSION_DENIED: the key's role may not call this RPC (ROLE_NOT_ALLOWED).
+    PERMISSION_DENIED: the key's role (ROLE_NOT_ALLOWED) or its scopes (SCOPE_NOT_ALLOWED) do not allow this call, or
+    its order names places that are not for this key (PLACES_NOT_ALLOWED).
     INTERNAL: an internal error; details are in the server's log only.
     """
 
@@ -592,7 +594,8 @@ class BlurService:
     received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
     DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.
     UNAUTHENTICATED: the server requires an API key (API_KEY_REQUIRED), or the key is not valid (API_KEY_INVALID).
-    PERMISSION_DENIED: the key's role may not call this RPC (ROLE_NOT_ALLOWED).
+    PERMISSION_DENIED: the key's role (ROLE_NOT_ALLOWED) or its scopes (SCOPE_NOT_ALLOWED) do not allow this call, or
+    its order names places that are not for this key (PLACES_NOT_ALLOWED).
     INTERNAL: an internal error; details are in the server's log only.
     """
 

@@ -56,7 +56,7 @@ class CompleteUpload:
                 stored = storage.insert(session, order, images)
         if not placed_now:
             return self._not_placed(upload_id)
-        snapshot = storage.accepted(stored, images)
+        snapshot = storage.enqueue_first(stored, images)
         self._clean_up(upload_id)
         return snapshot
 

@@ -72,7 +72,7 @@ class OrderStorage:
         check_queue(session, self.settings, 0)
         return stored
 
-    def accepted(self, stored: StoredOrder, images: Sequence[NewImage]) -> Snapshot:
+    def enqueue_first(self, stored: StoredOrder, images: Sequence[NewImage]) -> Snapshot:
         """Enqueue the first images of an order that was committed; return it."""
         self.after_commit(FollowUp(images=stored.enqueued))
         metrics.order_accepted(len(images), sum(image.size for image in images))
@@ -162,7 +162,7 @@ class PendingOrder:
             if not unowned_blobs.adopt_blobs(session, self.order_id):
                 raise Unavailable("the upload took too long")
             stored = storage.insert(session, order, images)
-        return storage.accepted(stored, images)
+        return storage.enqueue_first(stored, images)
 
     def remove(self) -> None:
         """Remove the blobs and the row unless the order was committed. The sweep removes what cannot be removed now."""
